@@ -1,0 +1,1 @@
+"""The nouns of a plant: frozen, validated, without I/O."""

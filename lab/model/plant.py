@@ -1,0 +1,95 @@
+"""What stands in a plant and how it is cabled, as configuration files say it."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from lab.model.frame import Port
+
+
+class Strict(BaseModel):
+    """Base of everything read from a file: frozen, and a key nobody knows is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _host_address(value: IPv4Interface) -> IPv4Interface:
+    network = value.network
+    if network.prefixlen < 31 and value.ip in (network.network_address, network.broadcast_address):
+        raise ValueError(f"{value.ip} is the network or broadcast address of {network}")
+    return value
+
+
+HostAddress = Annotated[IPv4Interface, AfterValidator(_host_address)]
+
+
+class InterfaceConfig(Strict):
+    """An IPv4 interface: `address: 10.20.10.5/24` and, at most on one interface, `gateway:`."""
+
+    address: HostAddress
+    gateway: IPv4Address | None = None
+
+
+class RouteConfig(Strict):
+    """A static route: packets to `to` go by way of `via`."""
+
+    to: IPv4Network
+    via: IPv4Address
+
+
+class HostConfig(Strict):
+    """What every IP host has; a device's own configuration extends it."""
+
+    interfaces: dict[str, InterfaceConfig] = Field(default_factory=dict)
+    """By port name. A port without an entry has no address."""
+    routes: list[RouteConfig] = Field(default_factory=list)
+    hosts: dict[str, IPv4Address] = Field(default_factory=dict)
+    """Names this host resolves, as /etc/hosts would."""
+
+
+def _port(value: Any) -> Any:
+    return Port.parse(value) if isinstance(value, str) else value
+
+
+PortName = Annotated[Port, BeforeValidator(_port)]
+
+
+class Cable(Strict):
+    """A cable between two ports, written `[gw-1/eth0, sw-1/p1]`."""
+
+    a: PortName
+    b: PortName
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_pair(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            if len(value) != 2:
+                raise ValueError("a cable has two ends, such as [gw-1/eth0, sw-1/p1]")
+            return {"a": value[0], "b": value[1]}
+        return value
+
+    @model_validator(mode="after")
+    def _two_different_ends(self) -> Cable:
+        if self.a == self.b:
+            raise ValueError(f"both ends of this cable are in {self.a}")
+        return self
+
+
+class Wiring(Strict):
+    """`wiring.yaml`: the cables of the plant."""
+
+    cables: list[Cable] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_cable_per_port(self) -> Wiring:
+        used: set[Port] = set()
+        for cable in self.cables:
+            for end in (cable.a, cable.b):
+                if end in used:
+                    raise ValueError(f"two cables end in {end}")
+                used.add(end)
+        return self

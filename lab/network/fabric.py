@@ -1,0 +1,297 @@
+"""Cables and what hangs on them: frames wait in one queue, and arrive one after the other.
+
+A frame put on a cable is not handed over at once, or a conversation would become a recursion; it joins the network's
+queue, which one callback of the loop works off. A whole request and its answer thus cost one turn of the loop.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lab.model.frame import Port, Tap
+from lab.network.loop import PlantLoop
+
+if TYPE_CHECKING:
+    from lab.network.host import Host
+    from lab.network.switch import Switch
+
+TapListener = Callable[[Tap, int, bytes], None]
+"""Called with where, when (ns since the Unix epoch, plant time) and the frame, as it arrives."""
+
+MAXIMUM_FRAME = 1522
+"""Bytes of an Ethernet frame with four bytes of VLAN tag."""
+_NS_PER_BYTE = 80
+"""At 100 Mbit/s."""
+_OVERHEAD = 24
+"""Bytes of preamble, frame check sequence and gap that occupy the cable too."""
+_TURN = 256
+"""Frames that arrive in one turn of the loop before others get theirs."""
+_QUEUE_LIMIT = 20_000
+"""Frames under way in the whole network; beyond, they are lost as in a switch without buffers left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Impairment:
+    """What a bad cable does to frames, each probability from 0 to 1, each time in seconds."""
+
+    loss: float = 0.0
+    duplicate: float = 0.0
+    corrupt: float = 0.0
+    """One bit of the frame flips; a real card would drop most of these for their check sequence."""
+    delay: float = 0.0
+    jitter: float = 0.0
+    """Up to so much is added to the delay, differently for every frame, so frames may overtake one another."""
+
+
+class Jack:
+    """A socket of a device; the device's side of it is `receive`, the cable's side is `way`."""
+
+    __slots__ = ("link_changed", "port", "receive", "way")
+
+    def __init__(self, port: Port, receive: Callable[[bytes], None], link_changed: Callable[[bool], None]) -> None:
+        self.port = port
+        self.receive = receive
+        self.link_changed = link_changed
+        self.way: Way | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        return self.way is not None
+
+    def send(self, frame: bytes) -> None:
+        """Put a frame on the cable; without one it goes nowhere, as in life."""
+        way = self.way
+        if way is not None:
+            way.carry(frame)
+
+
+class Way:
+    """One direction of a cable."""
+
+    __slots__ = ("_network", "_random", "impairment", "is_cut", "lost", "receive", "tap")
+
+    def __init__(self, network: Network, origin: Jack, target: Jack) -> None:
+        self._network = network
+        self.tap: Tap | None = Tap(target.port, origin.port)
+        self.receive = target.receive
+        self.impairment: Impairment | None = None
+        self.is_cut = False
+        self.lost = 0
+        self._random: random.Random | None = None
+
+    def carry(self, frame: bytes) -> None:
+        if self.impairment is None:
+            self._network.post(self, frame)
+        else:
+            self._carry_badly(frame, self.impairment)
+
+    def impair(self, impairment: Impairment | None) -> None:
+        """Make this direction bad, or good again."""
+        self.impairment = impairment
+        if self._random is None and self.tap is not None:
+            self._random = self._network.random_for(f"{self.tap.sent_from}>{self.tap.seen_at}")
+
+    def _carry_badly(self, frame: bytes, bad: Impairment) -> None:
+        chance = self._random
+        assert chance is not None
+        if bad.loss and chance.random() < bad.loss:
+            self.lost += 1
+            return
+        if bad.corrupt and chance.random() < bad.corrupt:
+            bit = chance.randrange(len(frame) * 8)
+            flipped = bytearray(frame)
+            flipped[bit // 8] ^= 1 << bit % 8
+            frame = bytes(flipped)
+        for _ in range(2 if bad.duplicate and chance.random() < bad.duplicate else 1):
+            delay = bad.delay + (chance.random() * bad.jitter if bad.jitter else 0.0)
+            if delay:
+                self._network.post_later(self, frame, delay)
+            else:
+                self._network.post(self, frame)
+
+
+class Loopback(Way):
+    """A host's way to itself; no tap sees it."""
+
+    __slots__ = ()
+
+    def __init__(self, network: Network, receive: Callable[[bytes], None]) -> None:
+        self._network = network
+        self.tap = None
+        self.receive = receive
+        self.impairment = None
+        self.is_cut = False
+        self.lost = 0
+        self._random = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cable:
+    """Two ways between two jacks."""
+
+    a: Jack
+    b: Jack
+    there: Way
+    back: Way
+
+    def impair(self, impairment: Impairment | None) -> None:
+        """Make both directions bad, or good again."""
+        self.there.impair(impairment)
+        self.back.impair(impairment)
+
+
+class Network:
+    """Everything that is cabled together in one plant, and the queue its frames wait in."""
+
+    def __init__(self, loop: PlantLoop, seed: int = 1) -> None:
+        self.loop = loop
+        self.seed = seed
+        self.hosts: dict[str, Host] = {}
+        self.switches: dict[str, Switch] = {}
+        self.taps: list[TapListener] = []
+        self.dropped = 0
+        """Frames lost because the whole network was full of them."""
+        self._jacks: dict[Port, Jack] = {}
+        self._cables: dict[Port, Cable] = {}
+        self._queue: deque[tuple[Way, bytes]] = deque()
+        self._is_draining = False
+        self._context = Context()
+
+    def random_for(self, purpose: str) -> random.Random:
+        """A generator of its own for every purpose, so that one more draw here changes nothing there."""
+        return random.Random(f"{self.seed}/{purpose}")
+
+    # -- building --------------------------------------------------------------------------------------------------
+
+    def add_host(self, name: str, ports: tuple[str, ...] = ("eth0",)) -> Host:
+        """A new IP host without addresses; raises ValueError where the name is taken."""
+        from lab.network.host import Host
+
+        self._refuse_second(name)
+        host = self.hosts[name] = Host(self, name, ports)
+        return host
+
+    def add_switch(self, name: str, ports: int = 8) -> Switch:
+        """A new learning switch with ports p1, p2 …; raises ValueError where the name is taken."""
+        from lab.network.switch import Switch
+
+        self._refuse_second(name)
+        switch = self.switches[name] = Switch(self, name, ports)
+        return switch
+
+    def _refuse_second(self, name: str) -> None:
+        if name in self.hosts or name in self.switches:
+            raise ValueError(f"there is already a device called {name!r}")
+
+    def add_jack(
+        self, port: Port, receive: Callable[[bytes], None], link_changed: Callable[[bool], None] = lambda up: None
+    ) -> Jack:
+        """A socket for a cable; what arrives is given to `receive`."""
+        if port in self._jacks:
+            raise ValueError(f"there is already a port {port}")
+        jack = self._jacks[port] = Jack(port, receive, link_changed)
+        return jack
+
+    def replace_jack(
+        self, port: Port, receive: Callable[[bytes], None], link_changed: Callable[[bool], None] = lambda up: None
+    ) -> Jack:
+        """Put another device behind a port: its cable, if any, now ends there. The old jack is dead.
+
+        Raises KeyError for an unknown port.
+        """
+        old = self._jacks.pop(port)
+        cable = self._cables.get(port)
+        peer = None
+        if cable is not None:
+            peer = cable.b.port if cable.a is old else cable.a.port
+            self.unplug(port)
+        jack = self.add_jack(port, receive, link_changed)
+        if peer is not None:
+            self.plug(port, peer)
+        return jack
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        return tuple(self._jacks)
+
+    def jack(self, port: Port) -> Jack:
+        """Raises KeyError for an unknown port."""
+        return self._jacks[port]
+
+    def plug(self, a: Port, b: Port) -> Cable:
+        """Put a cable between two free ports; raises KeyError for an unknown one, ValueError for a busy one."""
+        for port in (a, b):
+            if port not in self._jacks:
+                raise KeyError(f"there is no port {port}")
+            if port in self._cables:
+                raise ValueError(f"{port} has a cable already")
+        if a == b:
+            raise ValueError(f"both ends of a cable in {a}")
+        first, second = self._jacks[a], self._jacks[b]
+        cable = Cable(first, second, Way(self, first, second), Way(self, second, first))
+        first.way, second.way = cable.there, cable.back
+        self._cables[a] = self._cables[b] = cable
+        first.link_changed(True)
+        second.link_changed(True)
+        return cable
+
+    def unplug(self, port: Port) -> None:
+        """Pull the cable that ends here; frames on it are lost. Without one, nothing happens."""
+        cable = self._cables.pop(port, None)
+        if cable is None:
+            return
+        for jack in (cable.a, cable.b):
+            self._cables.pop(jack.port, None)
+            if jack.way is not None:
+                jack.way.is_cut = True
+                jack.way = None
+        cable.a.link_changed(False)
+        cable.b.link_changed(False)
+
+    def cable_at(self, port: Port) -> Cable | None:
+        return self._cables.get(port)
+
+    @property
+    def cables(self) -> tuple[Cable, ...]:
+        return tuple({id(cable): cable for cable in self._cables.values()}.values())
+
+    # -- moving frames ---------------------------------------------------------------------------------------------
+
+    def post(self, way: Way, frame: bytes) -> None:
+        """A frame sets off; it arrives in the order of posting."""
+        if len(self._queue) >= _QUEUE_LIMIT:
+            self.dropped += 1
+            return
+        self._queue.append((way, frame))
+        if not self._is_draining:
+            self._is_draining = True
+            self.loop.call_soon(self._drain, context=self._context)
+
+    def post_later(self, way: Way, frame: bytes, delay: float) -> None:
+        self.loop.call_later(delay, partial(self.post, way, frame), context=self._context)
+
+    def _drain(self) -> None:
+        queue, stamp, taps = self._queue, self.loop.stamp, self.taps
+        for _ in range(_TURN):
+            if not queue:
+                self._is_draining = False
+                return
+            way, frame = queue.popleft()
+            if way.is_cut:
+                continue
+            try:
+                if way.tap is not None:
+                    at = stamp((len(frame) + _OVERHEAD) * _NS_PER_BYTE)
+                    for tap in taps:
+                        tap(way.tap, at, frame)
+                way.receive(frame)
+            except Exception as error:
+                # One device's bug must not stop the network.
+                self.loop.call_exception_handler({"message": f"while a frame arrived at {way.tap}", "exception": error})
+        self.loop.call_soon(self._drain, context=self._context)
