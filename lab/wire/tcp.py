@@ -107,15 +107,16 @@ class FrameTemplate:
     Modulo 65535 a 32-bit number equals the sum of its two halves, so checksums are sums of whole header fields.
     """
 
-    __slots__ = ("_ethernet", "_ip_sum", "_source", "_target", "_tcp_sum")
+    __slots__ = ("_addresses", "_ip_sum", "_start", "_tcp_sum")
 
-    _FRAME = struct.Struct("!14sHHHHHH4s4sHHIIHHHH")
-    _VERSION, _FLAGS, _TTL_AND_PROTOCOL = 0x4500, ipv4.DONT_FRAGMENT, 64 << 8 | ipv4.TCP
+    _FRAME = struct.Struct("!16sHHIH12sIIHHI")
+    _VERSION = 0x4500
+    _FLAGS, _TTL_AND_PROTOCOL = ipv4.DONT_FRAGMENT, 64 << 8 | ipv4.TCP
+    _FLAGS_TO_PROTOCOL = _FLAGS << 16 | _TTL_AND_PROTOCOL
 
     def __init__(self, ethernet: bytes, source: bytes, destination: bytes, ports: tuple[int, int]) -> None:
-        self._ethernet = ethernet
-        self._source = source
-        self._target = (destination, *ports)
+        self._start = ethernet + self._VERSION.to_bytes(2, "big")
+        self._addresses = source + destination + struct.pack("!HH", *ports)
         addresses = pseudo_header(source, destination, 0, 0)
         self._ip_sum = self._VERSION + self._FLAGS + self._TTL_AND_PROTOCOL + addresses
         self._tcp_sum = addresses + ipv4.TCP + sum(ports)
@@ -131,30 +132,29 @@ class FrameTemplate:
         options: bytes = b"",
     ) -> bytes:
         """One complete frame."""
-        body = options + payload if options else payload
-        length = 20 + len(body)
-        number = int.from_bytes(body, "big")
-        if len(body) & 1:
+        if options:
+            payload = options + payload
+            flags |= (5 + (len(options) >> 2)) << 12
+        else:
+            flags |= 0x5000
+        length = 20 + len(payload)
+        number = int.from_bytes(payload, "big")
+        if length & 1:
             number <<= 8
-        offset_and_flags = (5 + (len(options) >> 2)) << 12 | flags
-        total = self._tcp_sum + length + sequence + acknowledgment + offset_and_flags + window + number
+        total = self._tcp_sum + length + sequence + acknowledgment + flags + window + number
         return (
             self._FRAME.pack(
-                self._ethernet,
-                self._VERSION,
+                self._start,
                 20 + length,
                 identification,
-                self._FLAGS,
-                self._TTL_AND_PROTOCOL,
+                self._FLAGS_TO_PROTOCOL,
                 -(self._ip_sum + 20 + length + identification) % 0xFFFF,
-                self._source,
-                *self._target,
+                self._addresses,
                 sequence,
                 acknowledgment,
-                offset_and_flags,
+                flags,
                 window,
-                -total % 0xFFFF,
-                0,
+                (-total % 0xFFFF) << 16,
             )
-            + body
+            + payload
         )
