@@ -285,6 +285,7 @@ def _problem(document: Document, detail: ErrorDetails, model: type[BaseModel]) -
         written = detail.get("input")
         if kind == "union_tag_invalid":
             written = context.get("tag")
+            line, column = document.position((*loc, str(context["discriminator"]).strip("'")))
         guess = next(iter(difflib.get_close_matches(str(written), known, 1, 0.5)), "")
         return Problem(document.file, line, column, NOT_ONE_OF, {"value": _shown(written)}, known, guess)
     if kind == "union_tag_not_found":

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from lab.model.frame import Port, Tap
@@ -49,6 +48,10 @@ class Impairment:
     """Up to so much is added to the delay, differently for every frame, so frames may overtake one another."""
 
 
+def _nowhere(frame: bytes) -> None:
+    """Where frames on a pulled cable end."""
+
+
 class Jack:
     """A socket of a device; the device's side of it is `receive`, the cable's side is `way`."""
 
@@ -74,22 +77,30 @@ class Jack:
 class Way:
     """One direction of a cable."""
 
-    __slots__ = ("_network", "_random", "impairment", "is_cut", "lost", "receive", "tap")
+    __slots__ = ("_network", "_queue", "_random", "impairment", "lost", "receive", "tap")
 
     def __init__(self, network: Network, origin: Jack, target: Jack) -> None:
         self._network = network
+        self._queue = network.queue
         self.tap: Tap | None = Tap(target.port, origin.port)
         self.receive = target.receive
         self.impairment: Impairment | None = None
-        self.is_cut = False
         self.lost = 0
         self._random: random.Random | None = None
 
     def carry(self, frame: bytes) -> None:
         if self.impairment is None:
-            self._network.post(self, frame)
+            # The network's `post`, spelled out: this happens to every frame.
+            self._queue.append((self, frame))
+            if not self._network.is_draining:
+                self._network.wake()
         else:
             self._carry_badly(frame, self.impairment)
+
+    def cut(self) -> None:
+        """The cable is pulled: what is still on it arrives nowhere."""
+        self.tap = None
+        self.receive = _nowhere
 
     def impair(self, impairment: Impairment | None) -> None:
         """Make this direction bad, or good again."""
@@ -113,7 +124,7 @@ class Way:
             if delay:
                 self._network.post_later(self, frame, delay)
             else:
-                self._network.post(self, frame)
+                self._network.post((self, frame))
 
 
 class Loopback(Way):
@@ -123,10 +134,10 @@ class Loopback(Way):
 
     def __init__(self, network: Network, receive: Callable[[bytes], None]) -> None:
         self._network = network
+        self._queue = network.queue
         self.tap = None
         self.receive = receive
         self.impairment = None
-        self.is_cut = False
         self.lost = 0
         self._random = None
 
@@ -159,8 +170,8 @@ class Network:
         """Frames lost because the whole network was full of them."""
         self._jacks: dict[Port, Jack] = {}
         self._cables: dict[Port, Cable] = {}
-        self._queue: deque[tuple[Way, bytes]] = deque()
-        self._is_draining = False
+        self.queue: deque[tuple[Way, bytes]] = deque()
+        self.is_draining = False
         self._context = Context()
 
     def random_for(self, purpose: str) -> random.Random:
@@ -249,7 +260,7 @@ class Network:
         for jack in (cable.a, cable.b):
             self._cables.pop(jack.port, None)
             if jack.way is not None:
-                jack.way.is_cut = True
+                jack.way.cut()
                 jack.way = None
         cable.a.link_changed(False)
         cable.b.link_changed(False)
@@ -263,35 +274,39 @@ class Network:
 
     # -- moving frames ---------------------------------------------------------------------------------------------
 
-    def post(self, way: Way, frame: bytes) -> None:
+    def post(self, sending: tuple[Way, bytes]) -> None:
         """A frame sets off; it arrives in the order of posting."""
-        if len(self._queue) >= _QUEUE_LIMIT:
-            self.dropped += 1
-            return
-        self._queue.append((way, frame))
-        if not self._is_draining:
-            self._is_draining = True
-            self.loop.call_soon(self._drain, context=self._context)
+        self.queue.append(sending)
+        if not self.is_draining:
+            self.wake()
+
+    def wake(self) -> None:
+        """See to it that the queue is worked off."""
+        self.is_draining = True
+        self.loop.call_soon(self._drain, context=self._context)
 
     def post_later(self, way: Way, frame: bytes, delay: float) -> None:
-        self.loop.call_later(delay, partial(self.post, way, frame), context=self._context)
+        self.loop.call_later(delay, self.post, (way, frame), context=self._context)
 
     def _drain(self) -> None:
-        queue, stamp, taps = self._queue, self.loop.stamp, self.taps
-        for _ in range(_TURN):
-            if not queue:
-                self._is_draining = False
-                return
-            way, frame = queue.popleft()
-            if way.is_cut:
-                continue
-            try:
-                if way.tap is not None:
+        queue, stamp, taps = self.queue, self.loop.stamp, self.taps
+        tap = None
+        try:
+            for _ in range(_TURN):
+                if not queue:
+                    self.is_draining = False
+                    return
+                way, frame = queue.popleft()
+                tap = way.tap
+                if tap is not None:
                     at = stamp((len(frame) + _OVERHEAD) * _NS_PER_BYTE)
-                    for tap in taps:
-                        tap(way.tap, at, frame)
+                    for listener in taps:
+                        listener(tap, at, frame)
                 way.receive(frame)
-            except Exception as error:
-                # One device's bug must not stop the network.
-                self.loop.call_exception_handler({"message": f"while a frame arrived at {way.tap}", "exception": error})
+        except Exception as error:
+            # One device's bug must not stop the network.
+            self.loop.call_exception_handler({"message": f"while a frame arrived at {tap}", "exception": error})
+        while len(queue) > _QUEUE_LIMIT:
+            queue.pop()
+            self.dropped += 1
         self.loop.call_soon(self._drain, context=self._context)

@@ -23,7 +23,6 @@ from lab.network.tcp import ACK, RST, SYN, State
 from lab.network.timer import Timer
 from lab.network.transports import DatagramTransport, PlantServer, TcpTransport
 from lab.wire import arp, ethernet, icmp, ipv4, udp
-from lab.wire.checksum import ones_complement_sum
 from lab.wire.ipv4 import IPv4
 from lab.wire.malformed import Malformed
 from lab.wire.tcp import HEADER as TCP_HEADER
@@ -185,6 +184,7 @@ class Host:
         return {nic.name: nic for nic in self.nics}[name]
 
     def _link_changed(self, nic: Nic, up: bool) -> None:
+        self.generation += 1
         if up:
             nic.neighbours.announce()
 
@@ -340,7 +340,7 @@ class Host:
         ports = (transport.local[1], transport.remote[1])
         if self._is_mine(destination):
             header = ethernet.HEADER.pack(_NO_MAC, _NO_MAC, ethernet.IPV4)
-            return FrameTemplate(header, source, destination, ports), partial(self.network.post, self._loopback)
+            return FrameTemplate(header, source, destination, ports), self._loopback.carry
         route = self._route(destination)
         if route is None:
             header = ethernet.HEADER.pack(_NO_MAC, _NO_MAC, ethernet.IPV4)
@@ -350,7 +350,7 @@ class Host:
         header = ethernet.HEADER.pack(mac or _NO_MAC, nic.mac, ethernet.IPV4)
         template = FrameTemplate(header, source, destination, ports)
         if mac is not None:
-            return template, nic.jack.send
+            return template, nic.jack.way.carry if nic.jack.way is not None else nic.jack.send
         return template, lambda frame: nic.neighbours.send(next_hop, frame, partial(self._no_neighbour, transport))
 
     def _no_neighbour(self, transport: TcpTransport) -> None:
@@ -423,7 +423,7 @@ class Host:
         if self._is_mine(destination):
             head = ethernet.HEADER.pack(_NO_MAC, _NO_MAC, ethernet.IPV4)
             for part in ipv4.fragments(whole, MTU):
-                self.network.post(self._loopback, head + part.encode())
+                self._loopback.carry(head + part.encode())
             return
         if destination == _LIMITED_BROADCAST or any(nic.broadcast == destination for nic in self.nics):
             for nic in self.nics:
@@ -451,6 +451,12 @@ class Host:
             return
         kind = frame[12:14]
         if kind == _IPV4:
+            # The fast path: 20 bytes of header, TCP, no fragment, for an open connection.
+            if len(frame) >= 54 and frame[14] == 0x45 and frame[23] == ipv4.TCP and not (frame[20] & 0x3F or frame[21]):
+                transport = self._connections.get(frame[26:38])
+                if transport is not None:
+                    self._take_segment_fast(transport, frame)
+                    return
             self._take_ipv4(nic, frame)
         elif kind == _ARP:
             try:
@@ -459,12 +465,6 @@ class Host:
                 return  # a host drops what it cannot read; the capture has it
 
     def _take_ipv4(self, nic: Nic | None, frame: bytes) -> None:
-        # The fast path: 20 bytes of header, TCP, no fragment, for an open connection.
-        if frame[14] == 0x45 and frame[23] == ipv4.TCP and not (frame[20] & 0x3F or frame[21]):
-            transport = self._connections.get(frame[26:38])
-            if transport is not None:
-                self._take_segment_fast(transport, frame)
-                return
         try:
             datagram = ipv4.decode(frame[14:])
         except Malformed:
@@ -490,20 +490,21 @@ class Host:
 
     def _take_segment_fast(self, transport: TcpTransport, frame: bytes) -> None:
         end = 14 + (frame[16] << 8 | frame[17])
-        if end < 54 or end > len(frame) or ones_complement_sum(frame[14:34]):
+        if end < 54 or end > len(frame) or int.from_bytes(frame[14:34], "big") % 0xFFFF:
             return
-        segment = frame[34:end] if end != len(frame) else frame[34:]
-        # The addresses and the length complete the pseudo-header (RFC 9293 section 3.1).
-        if (ones_complement_sum(segment) + ones_complement_sum(frame[26:34]) + ipv4.TCP + end - 34) % 0xFFFF:
+        # The addresses stand before the segment; with protocol and length they are the pseudo-header (see
+        # lab.wire.checksum for the arithmetic).
+        number = int.from_bytes(frame[26:end], "big")
+        if ((number << 8 if end & 1 else number) + ipv4.TCP + end - 34) % 0xFFFF:
             return
-        _, _, sequence, acknowledgment, offset, flags, window, _, _ = TCP_HEADER.unpack_from(segment)
-        size = offset >> 4 << 2
-        if size < 20 or size > len(segment):
+        _, _, sequence, acknowledgment, offset, flags, window, _, _ = TCP_HEADER.unpack_from(frame, 34)
+        start = 34 + (offset >> 4 << 2)
+        if start < 54 or start > end:
             return
         if flags & SYN:
             self._take_segment(ipv4.decode(frame[14:]))
             return
-        transport.connection.arrive(sequence, acknowledgment, flags, window, segment[size:])
+        transport.connection.arrive(sequence, acknowledgment, flags, window, frame[start:end])
 
     def _take_segment(self, datagram: IPv4) -> None:
         segment = decode_segment(datagram.payload, datagram.source, datagram.destination)

@@ -32,6 +32,8 @@ current_host: ContextVar[Host | None] = ContextVar("current_host", default=None)
 _NS = 1_000_000_000
 _LOOK_OUTSIDE_EVERY = 64
 """In fast time real file descriptors are looked at once in so many turns of the loop."""
+_BUSY_TURNS = 16
+"""In live time, while callbacks are ready, once in so many."""
 
 
 class PlantLoop(asyncio.SelectorEventLoop):
@@ -41,12 +43,15 @@ class PlantLoop(asyncio.SelectorEventLoop):
         self._fast = fast
         self._virtual_ns = 0
         self._jobs = 0
-        self._started_ns = time.monotonic_ns()
         if epoch_ns is None:
             epoch_ns = EPOCH_NS if fast else time.time_ns()
         self.epoch_ns = epoch_ns
+        self._offset_ns = epoch_ns if fast else epoch_ns - time.monotonic_ns()
+        """What to add to the loop's own time for the time on the plant's wall."""
         self._adopted: WeakKeyDictionary[socket.socket, TcpTransport] = WeakKeyDictionary()
-        super().__init__(_JumpingSelector(self) if fast else None)
+        if not fast:
+            self.time = time.monotonic  # type: ignore[method-assign]
+        super().__init__(_JumpingSelector(self) if fast else _PatientSelector())
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -55,18 +60,19 @@ class PlantLoop(asyncio.SelectorEventLoop):
         return self._fast
 
     def time(self) -> float:
-        """Seconds since the loop was made."""
-        return (self._virtual_ns if self._fast else time.monotonic_ns() - self._started_ns) / _NS
+        """Seconds on the loop's own clock; in live time it is `time.monotonic` itself."""
+        return self._virtual_ns / _NS
 
     def wall_ns(self) -> int:
         """Nanoseconds since the Unix epoch on the plant's clock."""
-        return self.epoch_ns + (self._virtual_ns if self._fast else time.monotonic_ns() - self._started_ns)
+        return (self._virtual_ns if self._fast else time.monotonic_ns()) + self._offset_ns
 
     def stamp(self, transmission_ns: int) -> int:
         """The wall time at which a frame arrives that takes so long to send; in fast time that time passes now."""
         if self._fast:
             self._virtual_ns += transmission_ns
-        return self.wall_ns()
+            return self._virtual_ns + self._offset_ns
+        return time.monotonic_ns() + self._offset_ns
 
     def _jump(self, seconds: float) -> None:
         self._virtual_ns += round(seconds * _NS)
@@ -204,28 +210,20 @@ class PlantLoop(asyncio.SelectorEventLoop):
         return str(sockaddr[0]), str(sockaddr[1])
 
 
-class _JumpingSelector(selectors.BaseSelector):
-    """Waits for nothing but executor jobs: where a real selector would sleep, the loop's clock jumps."""
+class _PatientSelector(selectors.BaseSelector):
+    """Does not ask the kernel in every turn of a loop that is busy: a plant's own frames need no file descriptor."""
 
-    def __init__(self, loop: PlantLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._real = selectors.DefaultSelector()
         self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        loop = self._loop
-        if loop._jobs:
-            return self._real.select(timeout if timeout is None or timeout <= 0 else None)
-        if timeout is None:
-            return self._real.select(None)
-        self._turns += 1
-        if self._turns >= _LOOK_OUTSIDE_EVERY:
-            self._turns = 0
-            if ready := self._real.select(0):
-                return ready
-        if timeout > 0:
-            loop._jump(timeout)
-        return []
+        if timeout == 0:
+            self._turns += 1
+            if self._turns < _BUSY_TURNS:
+                return []
+        self._turns = 0
+        return self._real.select(timeout)
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._real.register(fileobj, events, data)
@@ -244,3 +242,26 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def get_map(self) -> Any:
         return self._real.get_map()
+
+
+class _JumpingSelector(_PatientSelector):
+    """Waits for nothing but executor jobs: where a real selector would sleep, the loop's clock jumps."""
+
+    def __init__(self, loop: PlantLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        loop = self._loop
+        if loop._jobs:
+            return self._real.select(timeout if timeout is None or timeout <= 0 else None)
+        if timeout is None:
+            return self._real.select(None)
+        self._turns += 1
+        if self._turns >= _LOOK_OUTSIDE_EVERY:
+            self._turns = 0
+            if ready := self._real.select(0):
+                return ready
+        if timeout > 0:
+            loop._jump(timeout)
+        return []

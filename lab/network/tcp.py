@@ -1,9 +1,9 @@
 """One end of a TCP connection as a state machine (RFC 9293), without I/O.
 
 It is told what arrives, what its user wants and when its timers ring; it says what to send and what its user should
-know. Retransmission follows RFC 6298, congestion control RFC 5681 and RFC 6582 (NewReno), blind-attack checks
-RFC 5961. Left out on purpose, as in many field devices: window scaling, timestamps, selective acknowledgments, urgent
-data. Nagle's algorithm is off.
+know. Retransmission follows RFC 6298, congestion control RFC 5681, RFC 6582 (NewReno) and RFC 3042, blind-attack
+checks RFC 5961. Left out on purpose, as in many field devices: window scaling, timestamps, selective acknowledgments,
+urgent data. Nagle's algorithm is off.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ RECEIVE_CAPACITY = 65_535
 INITIAL_RTO, MINIMUM_RTO, MAXIMUM_RTO = 1.0, 1.0, 60.0
 """Seconds (RFC 6298 section 2)."""
 GRANULARITY = 0.001
+_LARGEST_CWND = 2 * RECEIVE_CAPACITY
+"""No window reaches farther, so there is nothing to gain beyond."""
 MAX_SYN_RETRANSMISSIONS = 6
-"""1 + 2 + 4 + … + 64 seconds, as Linux does: about two minutes."""
+"""1 + 2 + 4 + 8 + 16 + 32 + 60 seconds: about two minutes, as Linux takes."""
 MAX_RETRANSMISSIONS = 7
 """Over 100 seconds, RFC 9293 section 3.8.3 (R2)."""
 ACK_DELAY = 0.04
@@ -90,6 +92,7 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
 }
 """RFC 9293 figure 5; LISTEN is the listener's, who makes a new machine for every SYN."""
 
+_ESTABLISHED, _CLOSED = State.ESTABLISHED, State.CLOSED
 _MAY_SEND = frozenset({S.ESTABLISHED, S.CLOSE_WAIT})
 _SENDS_DATA = frozenset({S.ESTABLISHED, S.CLOSE_WAIT, S.FIN_WAIT_1, S.CLOSING, S.LAST_ACK})
 """Also after CLOSE, until everything queued and the FIN are acknowledged."""
@@ -138,7 +141,7 @@ class Connection:
         "_keepalive", "_keepalive_settings", "_later", "_max_window", "_now", "_orphan", "_paused",
         "_probes", "_quiet", "_rcv_adv", "_rcv_nxt", "_recover", "_retransmit", "_rto", "_rttvar",
         "_smss", "_snd_max", "_snd_nxt", "_snd_una", "_snd_wl1", "_snd_wl2", "_snd_wnd", "_srtt",
-        "_ssthresh", "_timed", "_transmit", "_user", "_waiting", "own_mss", "retransmissions", "state",
+        "_ssthresh", "_timed", "_transmit", "_user", "_waiting", "own_mss", "retransmissions", "state", "wants_room",
     )  # fmt: skip
 
     def __init__(
@@ -153,6 +156,8 @@ class Connection:
     ) -> None:
         self.state = State.CLOSED
         self.own_mss = mss
+        self.wants_room = False
+        """Whether the user would like to hear of acknowledgments."""
         self.retransmissions = 0
         """Segments sent again, over the whole life."""
         self._user = user
@@ -227,8 +232,13 @@ class Connection:
         """Queue data, and send what the windows allow. Raises BrokenPipeError once closed or before established."""
         if self._fin_queued or self.state not in _MAY_SEND:
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-        self._buffer += data
-        self._push()
+        size = len(data)
+        if not self._buffer and size <= self._smss and size <= self._snd_wnd and size <= self._cwnd:
+            self._buffer += data  # what a request or an answer mostly is: one segment with nothing before it
+            self._send_data(bytes(data), PSH)
+        else:
+            self._buffer += data
+            self._push()
 
     def close(self) -> None:
         """Nothing more to send: a FIN follows what is queued."""
@@ -257,13 +267,16 @@ class Connection:
 
     def abort(self, error: OSError | None = None) -> None:
         """End at once; the peer gets a RST where it could know of us."""
-        if self.state not in (State.CLOSED, State.SYN_SENT, State.TIME_WAIT):
+        if self.state is State.CLOSED:
+            return
+        if self.state not in (State.SYN_SENT, State.TIME_WAIT):
             self._transmit(self._snd_nxt, self._rcv_nxt, RST | ACK, 0, b"", b"")
         self._finish(error)
 
     def fail(self, error: OSError) -> None:
         """End at once and without a word, because the network says that the peer is not to be had."""
-        self._finish(error)
+        if self.state is not State.CLOSED:
+            self._finish(error)
 
     def pause(self) -> None:
         """Deliver nothing until `resume`; the window closes as data piles up."""
@@ -316,12 +329,11 @@ class Connection:
         if self._keepalive_settings is not None:
             self._keepalive.start(self._keepalive_settings[0])
         if (
-            self.state is State.ESTABLISHED
+            self.state is _ESTABLISHED
             and flags & (ACK | SYN | FIN | RST) == ACK
             and sequence == self._rcv_nxt
             and not self._later
             and not self._waiting
-            and len(payload) <= RECEIVE_CAPACITY
         ):
             # What nearly every segment is: in order, in state, nothing special.
             if not self._take_acknowledgment(sequence, acknowledgment, window, len(payload)):
@@ -361,15 +373,16 @@ class Connection:
             self._move(Event.SYN)
             self._send_syn()
 
-    def _arrive_synchronized(
-        self, sequence: int, acknowledgment: int, flags: int, window: int, payload: bytes
-    ) -> None:
+    def _arrive_synchronized(self, sequence: int, acknowledgment: int, flags: int, window: int, payload: bytes) -> None:
+        if self.state is State.SYN_RECEIVED and flags & SYN and sequence == self._irs:
+            if not flags & ACK:
+                self._send_syn(again=True)  # the peer did not get our SYN,ACK
+                return
+            flags &= ~SYN  # simultaneous open: it answers the SYN we both sent (RFC 9293 figure 7)
+            sequence = sequence + 1 & _MASK
         size = len(payload) + bool(flags & FIN)
         if not self._is_acceptable(sequence, size + bool(flags & SYN)):
             if flags & RST:
-                return
-            if self.state is State.SYN_RECEIVED and flags & SYN and sequence == self._irs:
-                self._send_syn(again=True)  # the peer did not get our SYN,ACK
                 return
             if self.state is State.TIME_WAIT:
                 self._quiet.start(TIME_WAIT_SECONDS)
@@ -461,7 +474,7 @@ class Connection:
                 self._rcv_nxt = self._rcv_nxt + len(later) & _MASK
                 self._acks_since += len(later)
                 self._deliver(later)
-        if self._ack_owed and self.state is not State.CLOSED:
+        if self._ack_owed and self.state is not _CLOSED:
             if self._acks_since >= 2 * self.own_mss:  # RFC 5681 section 4.2: at least every second full segment
                 self._acknowledge()
             elif not self._delayed.is_running:
@@ -536,18 +549,21 @@ class Connection:
         if (self._snd_nxt - acknowledgment) & _MASK >= _HALF:
             self._snd_nxt = acknowledgment
         self._backoff = 0
-        self._grow(advance, acknowledgment)
+        if self._recover is not None or 2 * ((self._snd_max - una) & _MASK) >= self._cwnd < _LARGEST_CWND:
+            self._grow(advance, acknowledgment)
+        else:
+            self._dup_acks = 0  # RFC 7661: who does not use the window learns nothing about it
         if acknowledgment == self._snd_max:
             self._retransmit.stop()
         else:
             self._retransmit.start(self._rto)
-        self._update_window(sequence, acknowledgment, window)
         if fin_acknowledged:
             self._fin_was_acknowledged()
             return self.state is not State.CLOSED
-        if not self._closed_told:
+        self._update_window(sequence, acknowledgment, window)
+        if self.wants_room and not self._closed_told:
             self._user.acknowledged()
-        return self.state is not State.CLOSED
+        return self.state is not _CLOSED
 
     def _update_window(self, sequence: int, acknowledgment: int, window: int) -> None:
         newer = (sequence - self._snd_wl1) & _MASK
@@ -588,7 +604,9 @@ class Connection:
                 if self._fin_queued and unsent == 0:
                     self._send_data(b"", FIN)
                 break
-            usable = min(self._snd_wnd, self._cwnd) - flight
+            # RFC 3042: the first two duplicate acknowledgments each let a segment out, so that small flights get a third.
+            early = self._dup_acks * self._smss if self._dup_acks < 3 else 0
+            usable = min(self._snd_wnd, self._cwnd + early) - flight
             size = min(unsent, self._smss)
             if size > usable:
                 # RFC 9293 section 3.8.6.2.1: no silly small segments while something is on its way.
@@ -630,7 +648,7 @@ class Connection:
             self._say(self._snd_nxt, ACK, b"")
 
     def _say(self, sequence: int, flags: int, payload: bytes) -> None:
-        edge = self._window_edge()
+        edge = self._window_edge() if self._waiting else self._rcv_nxt + RECEIVE_CAPACITY & _MASK
         if 0 < (edge - self._rcv_adv) & _MASK < _HALF:
             self._rcv_adv = edge
         if self._ack_owed:
@@ -701,9 +719,10 @@ class Connection:
             self._finish(TimeoutError(errno.ETIMEDOUT, "Connection timed out"))
             return
         self._timed = None
-        self._snd_nxt = self._snd_una + 1 & _MASK
-        if (self._snd_nxt - self._snd_max) & _MASK < _HALF:
-            self._snd_max = self._snd_nxt
+        # SND.NXT stays: were both windows closed, acknowledgments from beyond them would answer one another for ever.
+        self._snd_nxt = self._snd_una
+        if self._snd_max == self._snd_una:
+            self._snd_max = self._snd_una + 1 & _MASK
         self._rto = min(self._rto * 2, MAXIMUM_RTO)
         self._retransmit.start(self._rto)
         self._say(self._snd_una, ACK, bytes(self._buffer[:1]))
@@ -750,8 +769,6 @@ class Connection:
             self._cwnd += min(advance, self._smss)
         else:
             self._cwnd += max(1, self._smss * self._smss // self._cwnd)
-        if self._cwnd > RECEIVE_CAPACITY * 4:
-            self._cwnd = RECEIVE_CAPACITY * 4
 
     def _sample(self, acknowledgment: int) -> None:
         """RFC 6298 section 2."""
@@ -771,7 +788,8 @@ class Connection:
 
     def _set_rto(self) -> None:
         assert self._srtt is not None
-        self._rto = min(max(self._srtt + max(GRANULARITY, 4 * self._rttvar), MINIMUM_RTO), MAXIMUM_RTO)
+        rto = self._srtt + max(GRANULARITY, 4 * self._rttvar)
+        self._rto = MINIMUM_RTO if rto < MINIMUM_RTO else min(rto, MAXIMUM_RTO)
 
     def _keepalive_due(self) -> None:
         settings = self._keepalive_settings

@@ -157,8 +157,8 @@ class TcpTransport(asyncio.Transport):
             self.close()
 
     def acknowledged(self) -> None:
-        if self._writing_paused and self.connection.unacknowledged <= self._low:
-            self._writing_paused = False
+        if self.connection.unacknowledged <= self._low:
+            self._writing_paused = self.connection.wants_room = False
             if self._protocol is not None and not self._lost:
                 self.context.run(self._protocol.resume_writing)
 
@@ -223,7 +223,7 @@ class TcpTransport(asyncio.Transport):
             data = data.tobytes()
         self.connection.send(data)
         if not self._writing_paused and self.connection.unacknowledged > self._high and not self._lost:
-            self._writing_paused = True
+            self._writing_paused = self.connection.wants_room = True
             if self._protocol is not None:
                 self._protocol.pause_writing()
 
