@@ -1,0 +1,1 @@
+"""Physical processes in plant time, without devices: what a controller measures and moves."""

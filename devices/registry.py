@@ -1,0 +1,20 @@
+"""Every kind of device there is, by the name a scenario calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from devices.boiler_plc import BoilerPlc
+from devices.cnc_plc import CncPlc
+from devices.imm_plc import ImmPlc
+from devices.workstation import Workstation
+from lab.network.appliance import Appliance
+
+KINDS: Final[Mapping[str, type[Appliance[Any]]]] = MappingProxyType(
+    {appliance.kind: appliance for appliance in (BoilerPlc, CncPlc, ImmPlc, Workstation)}
+)
+
+SWITCHES: Final[Mapping[str, int]] = MappingProxyType({"switch-5": 5, "switch-8": 8, "switch-16": 16})
+"""Unmanaged switches, which the network makes itself, and the number of their ports, p1 and up."""
