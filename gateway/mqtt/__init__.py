@@ -1,0 +1,1 @@
+"""Northbound MQTT: what is said, the queue, and the connection."""

@@ -1,0 +1,1 @@
+"""Southbound OPC UA: reading and subscribing as a client."""

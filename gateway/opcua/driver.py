@@ -1,0 +1,306 @@
+"""The southbound OPC UA connection, on asyncua's client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from asyncua import Client, ua
+from asyncua.common import connection
+from asyncua.common.subscription import DataChangeNotif
+from asyncua.crypto import security_policies
+from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from asyncua.crypto.uacrypto import CertProperties
+from asyncua.ua import uaprotocol_auto
+from asyncua.ua.uaerrors import UaError, UaStatusCodeError
+
+from gateway.driver import CLOSED_BY_PEER, Driver, why_not_connected
+from gateway.opcua.config import OpcUaConnection, OpcUaGroup, OpcUaTag
+from gateway.samples import Quality, Reason, Sample, Scale, Unreachable, Value, bad, good
+from lab.clock import now_ns
+from lab.network.containment import contain, wait_for_threads_of_anyio
+from lab.network.opcua_identity import application_identity
+from lab.text import Text
+
+contain(connection, security_policies, uaprotocol_auto)
+wait_for_threads_of_anyio()  # asyncua reads certificates through it
+# What goes wrong is shown by status(); without a handler Python would print it over the screen.
+logging.getLogger("asyncua").addHandler(logging.NullHandler())
+
+STATUS = Text(zh="服务器答复 {status}", en="the server says {status}")
+NO_ANSWER = Text(zh="服务器在 {timeout_ms} ms 内没有应答", en="no answer from the server within {timeout_ms} ms")
+NO_SUCH_NAMESPACE = Text(zh="服务器没有命名空间 {uri}", en="the server has no namespace {uri}")
+NOT_PUBLISHABLE = Text(zh="不支持的值类型 {kind}", en="values of type {kind} cannot be published")
+NO_VALUE = Reason(Text(zh="节点没有值", en="the node has no value"))
+
+WATCHDOG = 5.0
+"""Seconds between the reads by which asyncua notices that a server which only publishes has fallen silent."""
+WATCHDOG_WHILE_POLLING = 600.0
+"""Polls notice by themselves."""
+SUBSCRIPTION_KEEPALIVE = 10.0
+"""Seconds after which the server says that nothing changed; it forgets us after three times as long."""
+
+
+class OpcUaDriver(Driver):
+    """One session with one server."""
+
+    def __init__(self, config: OpcUaConnection, gateway: str) -> None:
+        super().__init__()
+        self._config = config
+        self._gateway = gateway
+        self.subscribes = config.mode == "subscribe"
+        url = urlsplit(config.endpoint)
+        self._host, self._port = url.hostname or "", url.port or 4840
+        self._client: Client | None = None
+        self._namespaces: list[str] = []
+
+    async def connect(self) -> None:
+        config = self._config
+        client = Client(
+            config.endpoint,
+            timeout=config.timeout_ms / 1000,
+            watchdog_intervall=WATCHDOG if self.subscribes else WATCHDOG_WHILE_POLLING,
+        )
+        client.name = client.description = self._gateway
+        client.application_uri = application_uri(self._gateway)
+        client.connection_lost_callback = self._on_lost
+        if config.username is not None:
+            client.set_user(config.username)
+            client.set_password(config.password or "")
+        try:
+            if config.security_policy != "None":
+                identity = await application_identity(application_uri(self._gateway), self._gateway, "client")
+                await client.set_security(
+                    SecurityPolicyBasic256Sha256,
+                    identity.certificate_der,
+                    CertProperties(identity.key_pem, extension="pem"),
+                    mode=ua.MessageSecurityMode[config.security_mode],
+                )
+            await client.connect()
+        except BaseException as error:
+            client.disconnect_socket()
+            raise self._unreachable(error) from error
+        self._client = client
+        try:
+            self._namespaces = await client.get_namespace_array()
+        except BaseException as error:
+            await self.close()
+            raise self._unreachable(error) from error
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.disconnect()
+
+    def reader(self, group: OpcUaGroup) -> OpcUaReader:
+        return OpcUaReader(self, group)
+
+    async def read(self, nodes: Iterable[ua.NodeId]) -> list[ua.DataValue]:
+        """The values of these nodes in one Read; raises Unreachable."""
+        client = self._connected()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self.requests += 1
+        try:
+            answers = await client.uaclient.read_attributes(list(nodes), ua.AttributeIds.Value)
+        except (OSError, TimeoutError, UaError) as error:
+            self.lose(self._why(error))
+            raise Unreachable(self.trouble) from error
+        self.rtt = loop.time() - began
+        return answers
+
+    async def changes(self, group: OpcUaGroup) -> AsyncIterator[Mapping[str, Sample]]:
+        client = self._connected()
+        measured = Measured(group.tags, self._namespaces)
+        if measured.unknown:
+            yield measured.unknown
+        arriving = _Arriving(measured, self)
+        nodes = [client.get_node(node) for node in measured.nodes]
+        try:
+            self.requests += 1
+            subscription = await client.create_subscription(self._parameters(), arriving)
+            results = await subscription.subscribe_data_change(
+                nodes, queuesize=1, sampling_interval=ua.Double(group.period_ms)
+            )
+        except (OSError, TimeoutError, UaError) as error:
+            self.lose(self._why(error))
+            raise Unreachable(self.trouble) from error
+        refused = {
+            node: result
+            for node, result in zip(measured.nodes, results, strict=True)
+            if isinstance(result, ua.StatusCode)
+        }
+        if refused:
+            self.errors += len(refused)
+            yield measured.refused(refused)
+        try:
+            while True:
+                yield await arriving.next()
+        finally:
+            if self.up.is_set():
+                await subscription.delete()
+
+    def _parameters(self) -> ua.CreateSubscriptionParameters:
+        parameters = ua.CreateSubscriptionParameters()
+        parameters.RequestedPublishingInterval = float(self._config.publishing_ms)
+        parameters.RequestedMaxKeepAliveCount = max(
+            1, round(SUBSCRIPTION_KEEPALIVE * 1000 / self._config.publishing_ms)
+        )
+        parameters.RequestedLifetimeCount = 3 * parameters.RequestedMaxKeepAliveCount
+        parameters.MaxNotificationsPerPublish = 10_000
+        parameters.PublishingEnabled = True
+        return parameters
+
+    def namespaces(self) -> list[str]:
+        return self._namespaces
+
+    def _connected(self) -> Client:
+        if self._client is None or not self.up.is_set():
+            raise Unreachable(self.trouble)
+        return self._client
+
+    async def _on_lost(self, _: Exception) -> None:
+        self.lose(Reason(CLOSED_BY_PEER, {"host": self._host, "port": self._port}))
+
+    def _unreachable(self, error: BaseException) -> BaseException:
+        known = isinstance(error, (OSError, TimeoutError, UaError))
+        return Unreachable(self._why(error)) if known else error
+
+    def _why(self, error: BaseException) -> Reason:
+        if isinstance(error, UaStatusCodeError):
+            return Reason(STATUS, {"status": type(error).__name__})
+        if isinstance(error, UaError):
+            return Reason(STATUS, {"status": str(error)})
+        if self.up.is_set() and isinstance(error, TimeoutError):
+            return Reason(NO_ANSWER, {"timeout_ms": self._config.timeout_ms})
+        if type(error) in (ConnectionError, ConnectionResetError):
+            return Reason(CLOSED_BY_PEER, {"host": self._host, "port": self._port})
+        assert isinstance(error, OSError)
+        return why_not_connected(error, self._host, self._port, self._config.timeout_ms)
+
+
+class OpcUaReader:
+    """One Read for all the nodes of a group."""
+
+    def __init__(self, driver: OpcUaDriver, group: OpcUaGroup) -> None:
+        self._driver = driver
+        self._group = group
+        self._measured: Measured | None = None
+
+    async def read(self) -> Mapping[str, Sample]:
+        if self._measured is None or self._measured.namespaces is not self._driver.namespaces():
+            self._measured = Measured(self._group.tags, self._driver.namespaces())
+        measured = self._measured
+        try:
+            answers = await self._driver.read(measured.nodes)
+        except Unreachable as error:
+            at = now_ns()
+            return {tag.name: bad(error.reason, at) for tag in self._group.tags}
+        at = now_ns()
+        samples = dict(measured.unknown)
+        for node, answer in zip(measured.nodes, answers, strict=True):
+            samples.update(measured.samples(node, answer, at))
+        return samples
+
+
+class Measured:
+    """Tags by the node they stand for, on a server with these namespaces."""
+
+    def __init__(self, tags: Iterable[OpcUaTag], namespaces: list[str]) -> None:
+        self.namespaces = namespaces
+        self.unknown: dict[str, Sample] = {}
+        self._by_node: dict[ua.NodeId, list[tuple[str, Scale]]] = {}
+        for tag in tags:
+            try:
+                node = _node_id(tag.node, namespaces)
+            except Unreachable as error:
+                self.unknown[tag.name] = bad(error.reason, now_ns())
+            else:
+                self._by_node.setdefault(node, []).append((tag.name, Scale(tag.scale, tag.offset)))
+        self.nodes = list(self._by_node)
+
+    def samples(self, node: ua.NodeId, answer: ua.DataValue, at: int) -> dict[str, Sample]:
+        """One sample for every tag at this node."""
+        status = answer.StatusCode
+        if status is not None and status.is_bad():
+            sample = bad(Reason(STATUS, {"status": status.name}), at)
+            return {name: sample for name, _ in self._by_node[node]}
+        raw = answer.Value.Value if answer.Value is not None else None
+        try:
+            value = _plain(raw)
+        except Unreachable as error:
+            return {name: bad(error.reason, at) for name, _ in self._by_node[node]}
+        samples = {name: good(scale(value), at) for name, scale in self._by_node[node]}
+        if status is not None and status.is_uncertain():
+            reason = Reason(STATUS, {"status": status.name})
+            samples = {name: s._replace(quality=Quality.UNCERTAIN, reason=reason) for name, s in samples.items()}
+        return samples
+
+    def refused(self, nodes: Mapping[ua.NodeId, ua.StatusCode]) -> dict[str, Sample]:
+        """Bad samples for the tags at nodes that cannot be monitored."""
+        at = now_ns()
+        return {
+            name: bad(Reason(STATUS, {"status": status.name}), at)
+            for node, status in nodes.items()
+            for name, _ in self._by_node[node]
+        }
+
+
+class _Arriving:
+    """Collects what one publish response brings, as asyncua calls once for each value."""
+
+    def __init__(self, measured: Measured, driver: OpcUaDriver) -> None:
+        self._measured = measured
+        self._driver = driver
+        self._samples: dict[str, Sample] = {}
+        self._some = asyncio.Event()
+
+    def datachange_notification(self, _node: Any, _value: Any, data: DataChangeNotif) -> None:
+        item = data.subscription_data.node
+        if item is not None:
+            self._samples.update(self._measured.samples(item.nodeid, data.monitored_item.Value, now_ns()))
+            self._some.set()
+
+    def status_change_notification(self, notification: ua.StatusChangeNotification) -> None:
+        self._driver.lose(Reason(STATUS, {"status": notification.Status.name}))
+
+    async def next(self) -> Mapping[str, Sample]:
+        """What has changed since the last call, as soon as something has."""
+        await self._some.wait()
+        self._some.clear()
+        samples, self._samples = self._samples, {}
+        return samples
+
+
+def application_uri(gateway: str) -> str:
+    """The name that stands in the certificate and in the session: OPC UA Part 6, 6.2.2."""
+    return f"urn:iiotlab:gateway:{gateway}"
+
+
+def _node_id(text: str, namespaces: list[str]) -> ua.NodeId:
+    node = ua.NodeId.from_string(text)
+    if not isinstance(node, ua.ExpandedNodeId):
+        return node
+    if node.NamespaceUri not in namespaces:
+        raise Unreachable(Reason(NO_SUCH_NAMESPACE, {"uri": node.NamespaceUri}))
+    return ua.NodeId(node.Identifier, ua.Int16(namespaces.index(node.NamespaceUri)), node.NodeIdType)
+
+
+def _plain(raw: Any) -> Value:
+    """A value as JSON can say it; raises Unreachable for one it cannot."""
+    if isinstance(raw, (bool, int, float, str)):
+        return raw
+    if raw is None:
+        raise Unreachable(NO_VALUE)
+    if isinstance(raw, datetime):
+        return raw.isoformat()
+    if isinstance(raw, UUID):
+        return str(raw)
+    if isinstance(raw, ua.LocalizedText):
+        return raw.Text or ""
+    raise Unreachable(Reason(NOT_PUBLISHABLE, {"kind": type(raw).__name__}))

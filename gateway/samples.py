@@ -1,0 +1,98 @@
+"""What was read, how good it is, and when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+from lab.text import Text
+
+Value = float | int | bool | str
+
+
+class Quality(StrEnum):
+    """The three answers of OPC UA, Part 8, to whether a value can be relied on."""
+
+    GOOD = "good"
+    BAD = "bad"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something did not work, to be said in the reader's language."""
+
+    what: Text
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.what.say(**self.facts)
+
+
+class Sample(NamedTuple):
+    """One value of one tag."""
+
+    value: Value | None
+    """In engineering units; None where the quality is bad."""
+    quality: Quality
+    at: int
+    """Plant time in nanoseconds since the Unix epoch at which the answer arrived."""
+    reason: Reason | None = None
+    """Why it is not good."""
+
+
+class Report(NamedTuple):
+    """The samples of one group from one cycle."""
+
+    device: str
+    group: str
+    at: int
+    """Plant time in nanoseconds at which the last answer of the cycle arrived."""
+    samples: Mapping[str, Sample]
+
+
+class Unreachable(Exception):
+    """The other end cannot be talked to; `reason` says why."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+        super().__init__(str(reason))
+
+
+NOT_A_NUMBER = Reason(Text(zh="设备给出的不是数（NaN 或无穷大）", en="the device says not-a-number or infinity"))
+
+
+def good(value: Value, at: int) -> Sample:
+    """A good sample, or a bad one where the value is no number that can be published."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return bad(NOT_A_NUMBER, at)
+    return Sample(value, Quality.GOOD, at)
+
+
+def bad(reason: Reason, at: int) -> Sample:
+    return Sample(None, Quality.BAD, at, reason)
+
+
+class Scale:
+    """raw × scale + offset, without the noise binary fractions leave behind: 234 × 0.1 is 23.4."""
+
+    def __init__(self, scale: float, offset: float) -> None:
+        self._scale, self._offset = scale, offset
+        self._changes = (scale, offset) != (1.0, 0.0)
+        # A whole number times a decimal fraction has no more decimals than the fraction.
+        self._decimals = max(_decimals(scale), _decimals(offset))
+
+    def __call__(self, raw: Value) -> Value:
+        if not self._changes or isinstance(raw, (bool, str)):
+            return raw
+        value = raw * self._scale + self._offset
+        return round(value, self._decimals) if isinstance(raw, int) else value
+
+
+def _decimals(number: float) -> int:
+    exponent = Decimal(repr(number)).normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
