@@ -1,0 +1,1 @@
+"""Who understands what is said in a TCP conversation: one module for each protocol."""
