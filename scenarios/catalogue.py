@@ -1,0 +1,77 @@
+"""The scenarios that come with the program, and where to find others: no more is read than a list shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lab.model.document import FileError, Problem, parse, read_text, validate
+from lab.model.plant import Strict
+from lab.text import Text
+from scenarios.problems import NO_SUCH_SCENARIO, unknown
+
+CATALOG: Final = Path(__file__).parent / "catalog"
+FILE: Final = "scenario.yaml"
+Level = Literal["junior", "intermediate", "advanced"]
+
+NO_SCENARIO_HERE = Text(zh="不是场景文件夹：没有 scenario.yaml", en="is no scenario: there is no scenario.yaml in it")
+
+_PLACEHOLDER: Final = re.compile(r"\$\{([^{}\n]*)\}")
+
+
+class Bilingual(Strict):
+    """A sentence in both languages."""
+
+    zh: str = Field(min_length=1)
+    en: str = Field(min_length=1)
+
+    @property
+    def text(self) -> Text:
+        return Text(zh=self.zh, en=self.en)
+
+
+class Headline(BaseModel):
+    """As much of `scenario.yaml` as a catalogue shows."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+    title: Bilingual
+    level: Level
+    minutes: int
+    difficulty: int
+    items: list[str]
+    story: Bilingual
+
+
+def catalogue(folder: Path = CATALOG) -> Mapping[str, Path]:
+    """The scenarios that come with the program: their folders by id."""
+    return {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{FILE}"))}
+
+
+def find(name: str) -> Path:
+    """The folder of a scenario given by its id or by a path; raises FileError."""
+    known = catalogue()
+    if name in known:
+        return known[name]
+    path = Path(name).expanduser()
+    if (path / FILE).is_file():
+        return path
+    if path.is_dir() or path.parent != Path():
+        raise FileError([Problem(name, 0, 0, NO_SCENARIO_HERE)])
+    raise FileError([unknown(name, (0, 0), NO_SUCH_SCENARIO, name, known)])
+
+
+def headline(folder: Path) -> Headline:
+    """What a catalogue shows of a scenario, without a look at the rest; raises FileError."""
+    name = f"{folder.name}/{FILE}"
+    return validate(parse(masked(read_text(folder / FILE, name)), name), Headline)
+
+
+def masked(text: str) -> str:
+    """YAML with its placeholders masked: `${name}` must not look like YAML's own braces. No column moves."""
+    return _PLACEHOLDER.sub("\ue000\ue000\\1\ue001", text)

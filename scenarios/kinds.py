@@ -1,0 +1,25 @@
+"""Every kind of device a scenario may put into its plant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from devices import registry as devices
+from gateway import registry as gateway
+from lab.network.appliance import Appliance
+
+APPLIANCES: Mapping[str, type[Appliance[Any]]] = {**devices.KINDS, **gateway.KINDS}
+SWITCHES = devices.SWITCHES
+
+
+def known_kinds() -> Iterator[str]:
+    yield from APPLIANCES
+    yield from SWITCHES
+
+
+def ports_of(kind: str) -> tuple[str, ...]:
+    """The Ethernet ports of a device of this kind; raises KeyError."""
+    if kind in SWITCHES:
+        return tuple(f"p{number}" for number in range(1, SWITCHES[kind] + 1))
+    return APPLIANCES[kind].ports
