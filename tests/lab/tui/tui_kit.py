@@ -1,0 +1,106 @@
+"""A seat that only pretends, for stories about screens."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from grading.score import Score
+from grading.stimulus import Value
+from grading.verdict import Verdict, failed, passed
+from lab.model.document import FileError, Problem
+from lab.model.frame import Port
+from lab.seat import events
+from lab.seat.view import HostView, PlantView, PortView
+from lab.text import Text
+from lab.tui.app import LabApp
+from lab.tui.catalogue import Entry
+from scenarios import folder as plan
+from scenarios.scenario import Instance, Scenario
+
+TEMPLATE = Path(plan.__file__).parent / "template"
+
+
+def instance(tmp_path: Path) -> Instance:
+    folder = tmp_path / "new-scenario"
+    shutil.copytree(TEMPLATE, folder)
+    return Scenario.load(folder).instantiate(7)
+
+
+class FakeSeat:
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.texts = dict(instance.start)
+        self.cables = {Port("plc-1", "eth0"): Port("sw-1", "p1"), Port("ws-1", "eth0"): Port("sw-1", "p2")}
+        self.listeners: list[Callable[[events.Event], object]] = []
+        self.is_closed = False
+        self.handed_in: Callable[[], Score] | None = None
+
+    def emit(self, event: events.Event) -> None:
+        for listener in tuple(self.listeners):
+            listener(event)
+
+    def subscribe(self, listener: Callable[[events.Event], object]) -> Callable[[], None]:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def files(self) -> Sequence[str]:
+        return tuple(self.texts)
+
+    def read(self, file: str) -> str:
+        if file not in self.texts:
+            raise FileError([Problem(file, 0, 0, Text(zh="没有", en="missing"))])
+        return self.texts[file]
+
+    def check(self, file: str, text: str) -> Sequence[Problem]:
+        return plan.check_file(self.instance, file, text)
+
+    def save(self, file: str, text: str) -> Sequence[Problem]:
+        self.texts[file] = text
+        return self.check(file, text)
+
+    def plant(self) -> PlantView:
+        peers = self.cables | {b: a for a, b in self.cables.items()}
+        hosts: list[HostView] = []
+        for name, host in self.instance.definition.plant.hosts.items():
+            is_switch = host.kind.startswith("switch")
+            names = [f"p{number}" for number in range(1, 6)] if is_switch else ["eth0"]
+            ports = tuple(PortView(p, "" if is_switch else "10.1.10.11/24", peers.get(Port(name, p))) for p in names)
+            hosts.append(HostView(name, host.kind, host.title.text, is_switch, None, ports))
+        return PlantView(tuple(hosts), tuple(self.cables.items()))
+
+    async def hand_in(self) -> None:
+        self.emit(events.HandInProgress("drive", 1, 2))
+        await asyncio.sleep(0)
+        assert self.handed_in is not None
+        self.emit(events.ResultReady(self.handed_in(), Path("evidence.zip")))
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+def app_on(seat: FakeSeat) -> LabApp:
+    definition = seat.instance.definition
+    entry = Entry(
+        Path(),
+        definition.id,
+        definition.title.text,
+        definition.level,
+        definition.minutes,
+        definition.difficulty,
+        tuple(definition.items),
+        definition.story.text,
+    )
+    other = Entry(Path(), "other", Text(zh="另一个", en="Another one"), "junior", 5, 2, (), Text(zh="故事", en="story"))
+
+    async def open_seat(_: Entry) -> FakeSeat:
+        return seat
+
+    return LabApp((entry, other), open_seat)
+
+
+def verdict(good: bool) -> Verdict:
+    facts: dict[str, Value] = {"seen": 1}
+    return passed(**facts) if good else failed("no", **facts)
