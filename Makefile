@@ -47,7 +47,7 @@ help:
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; choose one with: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
 		{ echo "Python's venv module is missing (Debian and Ubuntu: the package python3-venv)" >&2; exit 1; }
 	@echo "Setting up $(VENV): a minute or two the first time …"
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
