@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from lab.model.document import KnownValueError
+from lab.model.plant import Strict
 from lab.text import Text
 
 NOT_A_NAME = Text(
@@ -38,6 +39,27 @@ Name = Annotated[str, AfterValidator(_name)]
 HostName = Annotated[str, Field(min_length=1, max_length=253)]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 Milliseconds = Annotated[int, Field(ge=10, le=86_400_000)]
+
+
+class Reconnecting(Strict):
+    """How eagerly a lost connection is tried again."""
+
+    reconnect_min_ms: Milliseconds = Field(
+        500, description="首次重连前的等待，毫秒。 Wait before the first reconnect, ms."
+    )
+    reconnect_max_ms: Milliseconds = Field(
+        10_000, description="重连等待的上限，毫秒。 Longest wait between attempts, ms."
+    )
+
+
+class Scaled(Strict):
+    """From raw values to engineering units."""
+
+    scale: float = Field(
+        1.0, description="工程值 = 原始值 × scale + offset。 Engineering value = raw × scale + offset."
+    )
+    offset: float = Field(0.0, description="见 scale。 See scale.")
+    unit: str = Field("", max_length=20, description="工程单位，仅供显示。 Engineering unit, for display.")
 
 
 def unique(names: Iterable[str]) -> None:

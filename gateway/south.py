@@ -169,11 +169,14 @@ class Device:
         driver = self._driver
         while True:
             await driver.up.wait()
-            ends = [asyncio.create_task(self._pass_on(group)), asyncio.create_task(driver.down.wait())]
+            passing = asyncio.create_task(self._pass_on(group))
+            down = asyncio.create_task(driver.down.wait())
             try:
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((passing, down), return_when=asyncio.FIRST_COMPLETED)
+                if passing.done():
+                    passing.result()
             finally:
-                await cancel(ends)
+                await cancel((passing, down))
             self._report(group, self._all_bad(group))
 
     async def _pass_on(self, group: GroupState) -> None:

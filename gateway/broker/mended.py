@@ -102,7 +102,8 @@ class MendedBroker(Broker):
         """PUBLISH packets given to clients."""
         self.denied = 0
         """Logins refused."""
-        self.connections: set[Connection] = set()
+        self.connections: list[Connection] = []
+        """In order of arrival: a set would end them in another order in every run."""
         self._deliveries: set[asyncio.Task[Any]] = set()
 
     async def shutdown(self) -> None:
@@ -126,14 +127,14 @@ class MendedBroker(Broker):
     ) -> None:
         address = writer.get_extra_info("peername")
         connection = Connection(PacketReader(reader), f"{address[0]}:{address[1]}")
-        self.connections.add(connection)
+        self.connections.append(connection)
         adapter = Writer(writer)
         try:
             if await self._admitted(connection, adapter):
                 await self._client_connected(listener_name, connection.reader, adapter)
         finally:
             await adapter.close()
-            self.connections.discard(connection)
+            self.connections.remove(connection)
             connection.ended.set()
 
     async def _admitted(self, connection: Connection, writer: Writer) -> bool:

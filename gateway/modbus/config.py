@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
-from gateway.fields import HostName, Milliseconds, Name, PortNumber, unique
+from gateway.fields import HostName, Milliseconds, Name, PortNumber, Reconnecting, Scaled, unique
 from gateway.modbus.registers import DATA_TYPES, DataType, Order, orders_of, width
 from lab.model.document import KnownValueError
 from lab.model.plant import Strict
@@ -81,7 +81,7 @@ _ADDRESS_SCHEMA: dict[str, Any] = {
 }
 
 
-class ModbusTag(Strict):
+class ModbusTag(Scaled):
     """One value of a device."""
 
     name: Name = Field(description="变量名，即上报数据中的键。 The key under which the value is published.")
@@ -103,11 +103,6 @@ class ModbusTag(Strict):
         None, ge=0, le=15, description="寄存器中的第几位，0 为最低位。 Bit of a register, 0 the lowest."
     )
     length: int | None = Field(None, ge=1, le=250, description="string 的字节数。 Bytes of a string.")
-    scale: float = Field(
-        1.0, description="工程值 = 原始值 × scale + offset。 Engineering value = raw × scale + offset."
-    )
-    offset: float = Field(0.0, description="见 scale。 See scale.")
-    unit: str = Field("", max_length=20, description="工程单位，仅供显示。 Engineering unit, for display.")
 
     @field_validator("address", mode="before")
     @classmethod
@@ -116,19 +111,11 @@ class ModbusTag(Strict):
             return ModbusAddress(table="coil", offset=0)
         table = info.data["table"]
         if isinstance(value, (int, str)) and not isinstance(value, bool):
-            if table is not None and isinstance(value, int):
-                return {"table": table, "offset": value}
-            value = parse_reference(value)
-        if table is not None:
-            other = (
-                value.table
-                if isinstance(value, ModbusAddress)
-                else value.get("table")
-                if isinstance(value, dict)
-                else table
-            )
-            if other != table:
-                raise KnownValueError(TABLE_TWICE, one=table, other=other)
+            # Beside a table the number is zero-based, quoted or not: holding 49152 exists, and is no reference.
+            return parse_reference(value) if table is None else {"table": table, "offset": value}
+        other = value.get("table", table) if isinstance(value, dict) else table
+        if table not in (None, other):
+            raise KnownValueError(TABLE_TWICE, one=table, other=other)
         return value
 
     @model_validator(mode="after")
@@ -181,7 +168,7 @@ class ModbusGroup(Strict):
     tags: list[ModbusTag] = Field(min_length=1, description="变量。 The tags.")
 
 
-class ModbusConnection(Strict):
+class ModbusConnection(Reconnecting):
     """How to reach the device and how much it takes at once."""
 
     host: HostName = Field(description="设备地址或主机名。 Address or name of the device.")
@@ -196,12 +183,6 @@ class ModbusConnection(Strict):
         ge=0,
         le=124,
         description="为合并请求可多读的空闲地址数。 Addresses nobody asked for that may be read to merge two requests.",
-    )
-    reconnect_min_ms: Milliseconds = Field(
-        500, description="首次重连前的等待，毫秒。 Wait before the first reconnect, ms."
-    )
-    reconnect_max_ms: Milliseconds = Field(
-        10_000, description="重连等待的上限，毫秒。 Longest wait between attempts, ms."
     )
 
 

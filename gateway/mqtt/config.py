@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gateway.fields import HostName, Milliseconds, Name, PortNumber, topic_template
+from gateway.fields import HostName, Milliseconds, Name, PortNumber, Reconnecting, topic_template
 from lab.model.document import KnownValueError
 from lab.model.plant import Strict
 from lab.text import Text
@@ -19,11 +19,7 @@ StatusTopic = Annotated[str, AfterValidator(topic_template("site", "gateway"))]
 
 
 def _version(value: Any) -> Any:
-    return (
-        {5: "5", "5.0": "5", "v5": "5", "v3.1.1": "3.1.1"}.get(value, value)
-        if not isinstance(value, (dict, list))
-        else value
-    )
+    return "5" if value in (5, "5.0") else value  # YAML reads 5 and 5.0 as numbers
 
 
 class StatusMessage(Strict):
@@ -58,7 +54,7 @@ class Buffer(Strict):
     )
 
 
-class MqttDestination(Strict):
+class MqttDestination(Reconnecting):
     """A broker to publish to."""
 
     name: Name = Field("mqtt", description="名称，仅供显示。 Name, for display.")
@@ -106,12 +102,6 @@ class MqttDestination(Strict):
     )
     timeout_ms: Milliseconds = Field(
         5000, description="等待连接的时间，毫秒。 How long to wait for a connection, in ms."
-    )
-    reconnect_min_ms: Milliseconds = Field(
-        500, description="首次重连前的等待，毫秒。 Wait before the first reconnect, ms."
-    )
-    reconnect_max_ms: Milliseconds = Field(
-        10_000, description="重连等待的上限，毫秒。 Longest wait between attempts, ms."
     )
 
     @model_validator(mode="after")

@@ -48,7 +48,7 @@ REFUSALS = {
 OTHER_REFUSAL = Text(zh="其他原因", en="another reason")
 
 CLOSING = 1.0
-"""Seconds a broker has to take our DISCONNECT."""
+"""Seconds a broker has to acknowledge what it was sent last, and as many to take our DISCONNECT."""
 _NEVER_RECONNECT = {"reconnect_retries": -2}  # -1 is for ever, and 0 still once
 
 
@@ -72,6 +72,10 @@ class Unacknowledged(PersistentStorage):
 
     async def wait_empty(self) -> None:
         """gmqtt would not be connected before everything old is acknowledged; our window takes care of that."""
+
+    async def drained(self) -> None:
+        """Wait until everything sent has been acknowledged."""
+        await super().wait_empty()
 
     def clear(self) -> None:
         """The broker has no session, so these identifiers are free and their messages are sent anew."""
@@ -179,16 +183,18 @@ class MqttLink:
         return Reason(CLOSED_BY_PEER, self._where)
 
     async def close(self) -> None:
-        """Say DISCONNECT where somebody may hear it, and be gone."""
+        """Say DISCONNECT once everything is acknowledged, where somebody may hear it, and be gone."""
         transport = self._transport
         if transport is None:
             return
         if not transport.is_closing():
-            try:
-                async with asyncio.timeout(CLOSING):
-                    await self._client.disconnect()
-            except TimeoutError:
-                pass
+            # An acknowledgement that comes to a closed socket is answered with a reset.
+            for step in (self._unacknowledged.drained, self._client.disconnect):
+                try:
+                    async with asyncio.timeout(CLOSING):
+                        await step()
+                except TimeoutError:
+                    pass
         transport.abort()
 
     def drop(self) -> None:

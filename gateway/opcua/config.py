@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gateway.fields import Milliseconds, Name, unique
+from gateway.fields import Milliseconds, Name, Reconnecting, Scaled, unique
 from lab.model.document import KnownValueError
 from lab.model.plant import Strict
 from lab.text import Text
@@ -49,18 +49,13 @@ def _none_in_any_spelling(value: Any) -> Any:
 SecurityPolicy = Annotated[Literal["None", "Basic256Sha256"], BeforeValidator(_none_in_any_spelling)]
 
 
-class OpcUaTag(Strict):
+class OpcUaTag(Scaled):
     """One node of a server."""
 
     name: Name = Field(description="变量名，即上报数据中的键。 The key under which the value is published.")
     node: Annotated[str, AfterValidator(_node)] = Field(
         description="节点标识：ns=2;s=CNC01.State，或 nsu=<命名空间 URI>;s=… 。 Node identifier, by index or namespace URI."
     )
-    scale: float = Field(
-        1.0, description="工程值 = 原始值 × scale + offset。 Engineering value = raw × scale + offset."
-    )
-    offset: float = Field(0.0, description="见 scale。 See scale.")
-    unit: str = Field("", max_length=20, description="工程单位，仅供显示。 Engineering unit, for display.")
 
 
 class OpcUaGroup(Strict):
@@ -74,7 +69,7 @@ class OpcUaGroup(Strict):
     tags: list[OpcUaTag] = Field(min_length=1, description="变量。 The tags.")
 
 
-class OpcUaConnection(Strict):
+class OpcUaConnection(Reconnecting):
     """How to reach the server, and as whom."""
 
     endpoint: Annotated[str, AfterValidator(_endpoint)] = Field(
@@ -94,12 +89,6 @@ class OpcUaConnection(Strict):
     )
     timeout_ms: Milliseconds = Field(
         4000, description="等待连接或应答的时间，毫秒。 How long to wait for an answer, in ms."
-    )
-    reconnect_min_ms: Milliseconds = Field(
-        500, description="首次重连前的等待，毫秒。 Wait before the first reconnect, ms."
-    )
-    reconnect_max_ms: Milliseconds = Field(
-        10_000, description="重连等待的上限，毫秒。 Longest wait between attempts, ms."
     )
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from asyncua import Client, ua
 from asyncua.common import connection
+from asyncua.common import subscription as subscriptions
 from asyncua.common.subscription import DataChangeNotif
 from asyncua.crypto import security_policies
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
@@ -27,7 +28,7 @@ from lab.network.containment import contain, wait_for_threads_of_anyio
 from lab.network.opcua_identity import application_identity
 from lab.text import Text
 
-contain(connection, security_policies, uaprotocol_auto)
+contain(connection, security_policies, subscriptions, uaprotocol_auto)
 wait_for_threads_of_anyio()  # asyncua reads certificates through it
 # What goes wrong is shown by status(); without a handler Python would print it over the screen.
 logging.getLogger("asyncua").addHandler(logging.NullHandler())
@@ -36,6 +37,7 @@ STATUS = Text(zh="服务器答复 {status}", en="the server says {status}")
 NO_ANSWER = Text(zh="服务器在 {timeout_ms} ms 内没有应答", en="no answer from the server within {timeout_ms} ms")
 NO_SUCH_NAMESPACE = Text(zh="服务器没有命名空间 {uri}", en="the server has no namespace {uri}")
 NOT_PUBLISHABLE = Text(zh="不支持的值类型 {kind}", en="values of type {kind} cannot be published")
+NOT_UNDERSTOOD = Text(zh="无法理解服务器的答复：{what}", en="cannot make sense of what the server says: {what}")
 NO_VALUE = Reason(Text(zh="节点没有值", en="the node has no value"))
 
 WATCHDOG = 5.0
@@ -100,15 +102,19 @@ class OpcUaDriver(Driver):
     def reader(self, group: OpcUaGroup) -> OpcUaReader:
         return OpcUaReader(self, group)
 
-    async def read(self, nodes: Iterable[ua.NodeId]) -> list[ua.DataValue]:
+    async def read(self, nodes: list[ua.NodeId]) -> list[ua.DataValue]:
         """The values of these nodes in one Read; raises Unreachable."""
         client = self._connected()
+        if not nodes:
+            return []
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.requests += 1
         try:
-            answers = await client.uaclient.read_attributes(list(nodes), ua.AttributeIds.Value)
-        except (OSError, TimeoutError, UaError) as error:
+            answers = await client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
+            if len(answers) != len(nodes):
+                raise ValueError(f"{len(answers)} values for {len(nodes)} nodes")
+        except Exception as error:  # asyncua lets through whatever its decoder trips over
             self.lose(self._why(error))
             raise Unreachable(self.trouble) from error
         self.rtt = loop.time() - began
@@ -119,6 +125,9 @@ class OpcUaDriver(Driver):
         measured = Measured(group.tags, self._namespaces)
         if measured.unknown:
             yield measured.unknown
+        if not measured.nodes:
+            await self.down.wait()
+            raise Unreachable(self.trouble)
         arriving = _Arriving(measured, self)
         nodes = [client.get_node(node) for node in measured.nodes]
         try:
@@ -127,14 +136,14 @@ class OpcUaDriver(Driver):
             results = await subscription.subscribe_data_change(
                 nodes, queuesize=1, sampling_interval=ua.Double(group.period_ms)
             )
-        except (OSError, TimeoutError, UaError) as error:
+            refused = {
+                node: result
+                for node, result in zip(measured.nodes, results, strict=True)
+                if isinstance(result, ua.StatusCode)
+            }
+        except Exception as error:  # asyncua lets through whatever its decoder trips over
             self.lose(self._why(error))
             raise Unreachable(self.trouble) from error
-        refused = {
-            node: result
-            for node, result in zip(measured.nodes, results, strict=True)
-            if isinstance(result, ua.StatusCode)
-        }
         if refused:
             self.errors += len(refused)
             yield measured.refused(refused)
@@ -168,10 +177,9 @@ class OpcUaDriver(Driver):
         self.lose(Reason(CLOSED_BY_PEER, {"host": self._host, "port": self._port}))
 
     def _unreachable(self, error: BaseException) -> BaseException:
-        known = isinstance(error, (OSError, TimeoutError, UaError))
-        return Unreachable(self._why(error)) if known else error
+        return Unreachable(self._why(error)) if isinstance(error, Exception) else error
 
-    def _why(self, error: BaseException) -> Reason:
+    def _why(self, error: Exception) -> Reason:
         if isinstance(error, UaStatusCodeError):
             return Reason(STATUS, {"status": type(error).__name__})
         if isinstance(error, UaError):
@@ -180,8 +188,9 @@ class OpcUaDriver(Driver):
             return Reason(NO_ANSWER, {"timeout_ms": self._config.timeout_ms})
         if type(error) in (ConnectionError, ConnectionResetError):
             return Reason(CLOSED_BY_PEER, {"host": self._host, "port": self._port})
-        assert isinstance(error, OSError)
-        return why_not_connected(error, self._host, self._port, self._config.timeout_ms)
+        if isinstance(error, OSError):
+            return why_not_connected(error, self._host, self._port, self._config.timeout_ms)
+        return Reason(NOT_UNDERSTOOD, {"what": f"{type(error).__name__} {error}".strip()})
 
 
 class OpcUaReader:

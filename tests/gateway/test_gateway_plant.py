@@ -14,7 +14,7 @@ import pytest
 from gateway_kit import Room, modbus_device, north, tell
 
 from lab.clock import EPOCH_NS
-from lab.model.frame import Port
+from lab.model.frame import Port, Tap
 from lab.network.opcua_identity import application_identity
 
 TAGS: list[dict[str, Any]] = [
@@ -85,6 +85,49 @@ def test_a_dead_device_is_reported_bad_and_delays_nobody() -> None:
         assert room.values("silent")[-1]["q"] == {"level": "bad", "flow": "bad"}
 
     tell(story, plcs=2)
+
+
+def test_the_same_story_told_twice_is_the_same_to_the_byte() -> None:
+    def frames() -> list[tuple[Tap, int, bytes]]:
+        seen: list[tuple[Tap, int, bytes]] = []
+
+        async def story(room: Room) -> None:
+            room.network.taps.append(lambda tap, at, data: seen.append((tap, at, bytes(data))))
+            ghost = modbus_device("ghost", "10.0.0.99", TAGS)
+            await running(room)
+            south = [modbus_device("boiler", room.address("plc-1"), TAGS), ghost]
+            await room.switch_on("gw", "gw-edge", {"site": "s", "south": south, "north": north(room.address("broker"))})
+            await asyncio.sleep(30)
+            room.network.unplug(Port("gw", "eth0"))
+            await asyncio.sleep(30)
+            room.network.plug(Port("gw", "eth0"), Port("sw", "p1"))
+            await asyncio.sleep(30)
+
+        tell(story)
+        return seen
+
+    assert frames() == frames()
+
+
+def test_switching_off_and_reconfiguring_close_connections_without_a_reset() -> None:
+    async def story(room: Room) -> list[tuple[Tap, int]]:
+        resets: list[tuple[Tap, int]] = []
+
+        def look(tap: Tap, at: int, frame: bytes) -> None:
+            if frame[12:14] == b"\x08\x00" and frame[23] == 6 and frame[47] & 0x04:
+                resets.append((tap, at))
+
+        room.network.taps.append(look)
+        await running(room)
+        await asyncio.sleep(10.5)
+        other = {"south": [], "north": north(room.address("broker"), client_id="another")}
+        await room.switch_on("gw", "gw-edge", other)
+        await asyncio.sleep(10)
+        await room.hosts["gw"].spawn(room.appliances.pop("gw").stop())
+        await asyncio.sleep(10)
+        return resets
+
+    assert tell(story) == []
 
 
 def test_a_device_that_comes_back_is_read_again() -> None:

@@ -12,6 +12,7 @@ import pytest
 from gateway_kit import Room, modbus_device, north, tell
 
 from lab.model.frame import Port
+from lab.network.containment import contain
 from lab.network.opcua_identity import application_identity
 
 Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
@@ -213,6 +214,9 @@ class Users:
 
 async def opcua_server(room: Room, users: Users | None = None) -> tuple[Any, Any]:
     from asyncua import Server, ua
+    from asyncua.server import internal_subscription
+
+    contain(internal_subscription)
 
     async def serve() -> tuple[Any, Any]:
         server = Server(user_manager=users) if users else Server()
@@ -293,6 +297,70 @@ def test_a_node_that_is_not_there_is_bad_and_its_neighbours_are_good() -> None:
         assert (tags["speed"]["value"], tags["speed"]["quality"]) == (120.0, "good"), mode
         assert "BadNodeIdUnknown" in tags["typo"]["reason"], mode
         assert "urn:other" in tags["foreign"]["reason"], mode
+
+
+def test_a_subscription_to_what_never_changes_says_it_once_and_stays() -> None:
+    async def story(room: Room) -> Any:
+        server, _ = await opcua_server(room)
+        running = await gateway(room, opcua_device(room, "cnc", mode="subscribe"))
+        await asyncio.sleep(1200)
+        status = running.status()["south"]["cnc"]
+        await room.hosts["gw"].spawn(room.appliances.pop("gw").stop())
+        await room.hosts["plc-1"].spawn(server.stop())
+        assert len(room.values("cnc")) == 1
+        return status
+
+    status = tell(story)
+    assert (status["connections"], status["errors"], status["tags"]["speed"]["good"]) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("mode", ["poll", "subscribe"])
+def test_a_server_that_talks_rubbish_is_bad_and_disturbs_nobody(mode: str) -> None:
+    rubbish = [
+        b"HTTP/1.0 400 Bad Request\r\n\r\n",
+        b"ACKF\x08\0\0\0",
+        b"\xff" * 64,
+        b"ERRF\x10\0\0\0\0\0\x7d\x80\xff\xff\xff\xff",
+    ]
+
+    async def story(room: Room) -> Any:
+        async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(100)
+            writer.write(rubbish[0])
+            rubbish.append(rubbish.pop(0))
+            await reader.read()
+            writer.close()
+
+        await room.hosts["plc-1"].spawn(asyncio.start_server(babble, "0.0.0.0", 4840))
+        await room.modbus_server("plc-2", [7] * 8)
+        running = await gateway(
+            room,
+            opcua_device(room, "cnc", mode=mode, timeout_ms=500),
+            modbus_device("plc", room.address("plc-2"), [LEVEL]),
+        )
+        await asyncio.sleep(60)
+        return running.status()["south"]
+
+    status = tell(story, plcs=2)
+    assert status["cnc"]["tags"]["speed"]["quality"] == "bad"
+    assert status["cnc"]["errors"] > 4
+    assert status["plc"]["tags"]["level"]["good"] == pytest.approx(60, abs=1)
+
+
+def test_a_device_with_no_node_that_exists_is_not_hammered() -> None:
+    async def story(room: Room) -> Any:
+        server, _ = await opcua_server(room)
+        nowhere = {"name": "x", "node": "nsu=urn:other;s=Speed"}
+        modes = [opcua_device(room, mode, nowhere, mode=mode) for mode in ("poll", "subscribe")]
+        running = await gateway(room, *modes)
+        await asyncio.sleep(60)
+        status = running.status()["south"]
+        await room.hosts["gw"].spawn(room.appliances.pop("gw").stop())
+        await room.hosts["plc-1"].spawn(server.stop())
+        return status
+
+    for device in tell(story).values():
+        assert (device["connections"], device["tags"]["x"]["quality"]) == (1, "bad")
 
 
 def test_a_server_that_vanishes_or_restarts_is_bad_meanwhile_and_good_again() -> None:
