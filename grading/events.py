@@ -6,6 +6,8 @@ from typing import Final
 
 CONFIGURATION_APPLIED: Final = "ConfigurationApplied"
 """A device took on a file; facts: `file`."""
+SEAT_OPENED: Final = "SeatOpened"
+"""In the work phase: the plant was switched on, for the first time or again after a pause or a crash."""
 SETTLED: Final = "PlantSettled"
 """In the acceptance run: what happened before does not count."""
 FORCE_BEGAN: Final = "ForceBegan"

@@ -24,6 +24,8 @@ BAD_POINT = Text(
 )
 P = TypeVar("P", bound=Strict)
 
+_ANEW: Final = frozenset({events.CONFIGURATION_APPLIED, events.SEAT_OPENED})
+"""What begins the windows of the work phase anew: a pause is no fault of what was configured."""
 WAITS: Final = "waits-for-acceptance"
 ALWAYS: Final[Mapping[str, Text]] = {
     WAITS: Text(zh="验收运行时判定", en="decided in the acceptance run"),
@@ -116,11 +118,11 @@ class Check(ABC, Generic[P]):
 
     def event(self, at: float, name: str, facts: Mapping[str, Any]) -> None:
         """The journal says that something was done. Overriding, call this one, too."""
-        if name == events.SETTLED or (name == events.CONFIGURATION_APPLIED and self.context.phase == "work"):
+        if name == events.SETTLED or (name in _ANEW and self.context.phase == "work"):
             self.begin(at)
 
     def begin(self, at: float) -> None:
-        """A window begins: the acceptance run has settled, or a configuration has changed."""
+        """A window begins: the acceptance run has settled, a configuration has changed, or work has been resumed."""
         self.since = at
 
     def verdict(self, now: float) -> Verdict:

@@ -58,7 +58,9 @@ class Seat:
         self._loop = loop
         self._listeners: list[Listener] = []
         self._phase = WorkPhase(instance, folder, began_ns, loop, self._emit)
-        self._plant = Plant(loop, instance.kinds, instance.seed, self._phase.truth)
+        # Not the trainee's seed: with that an attempt gone on with would begin with the ports and sequence numbers it
+        # had before, and its connections could not be told from those that a crash left open.
+        self._plant = Plant(loop, instance.kinds, loop.epoch_ns, self._phase.truth)
         self._notices: list[DeviceNotice] = []
         self._refused: dict[str, ConfigurationRefused] = {}
         """Files the plant does not run with, and why."""

@@ -157,11 +157,12 @@ def test_silence_of_the_device_is_told_from_silence_of_the_client() -> None:
     assert check.verdict(6.0).reason == "unanswered"
 
 
-def test_a_new_configuration_begins_a_new_window() -> None:
+@pytest.mark.parametrize("event", [events.CONFIGURATION_APPLIED, events.SEAT_OPENED])
+def test_a_new_configuration_and_a_resumed_attempt_begin_a_new_window(event: str) -> None:
     check = begun("modbus.read", READ, "work")
     tell(check, [refusal(0.5), *polled(*map(float, range(5)))])
     assert check.verdict(5.0).reason == "exceptions"
-    check.event(5.0, events.CONFIGURATION_APPLIED, {"file": "config/gw-1.yaml"})
+    check.event(5.0, event, {})
     assert check.verdict(5.0).reason == "never-read"
     tell(check, polled(*map(float, range(5, 10))))
     assert check.verdict(10.0).outcome is Outcome.PASSED
@@ -239,8 +240,9 @@ def test_another_unit_is_another_device() -> None:
     assert check.verdict(5.0).outcome is Outcome.PASSED
 
 
-def test_a_new_configuration_excuses_nothing() -> None:
+@pytest.mark.parametrize("event", [events.CONFIGURATION_APPLIED, events.SEAT_OPENED])
+def test_a_new_configuration_and_a_resumed_attempt_excuse_nothing(event: str) -> None:
     check = begun("modbus.no_write", PROTECTED, "work")
     tell(check, [write()])
-    check.event(4.0, events.CONFIGURATION_APPLIED, {"file": "config/gw-1.yaml"})
+    check.event(4.0, event, {})
     assert check.verdict(5.0).reason == "written"

@@ -290,8 +290,7 @@ def test_a_network_that_drowns_is_said_to(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("lab.seat.workphase._STORM", 1)
 
     async def story(seat: Seat, watcher: Watcher) -> None:
-        notice = await watcher.hear(DeviceNotice)
-        assert "do its cables form a ring?" in notice.text
+        await watcher.hear(DeviceNotice, lambda notice: "do its cables form a ring?" in notice.text)
 
     at_a_seat(tmp_path / "lab", story, "who-may-write")
 
@@ -300,8 +299,7 @@ def test_a_capture_that_is_full_is_said_to_be(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("lab.seat.workphase.CAPTURE_LIMIT", 1000)
 
     async def story(seat: Seat, watcher: Watcher) -> None:
-        notice = await watcher.hear(DeviceNotice)
-        assert "some traffic is not recorded" in notice.text
+        await watcher.hear(DeviceNotice, lambda notice: "some traffic is not recorded" in notice.text)
         assert (seat.root / "work/capture.pcapng").stat().st_size < 3000
 
     at_a_seat(tmp_path / "lab", story, "who-may-write")
