@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -18,7 +19,6 @@ from hypothesis import strategies as st
 
 from devices import opcua_nodes
 from devices.opcua_nodes import LazyNodes, cache_name, load_node, pack, standard_nodes, unpack
-from lab.network.cache import cache_directory
 
 SERVER_STATUS = ua.NodeId(2256)
 
@@ -129,6 +129,8 @@ def test_a_blob_cannot_name_what_is_no_part_of_a_node() -> None:
         load_node(zlib.compress(pickle.dumps(Exploit())))
 
 
-async def test_the_file_is_the_users_alone() -> None:
-    await standard_nodes()
-    assert (cache_directory() / cache_name()).is_file()
+def test_the_file_is_the_users_alone(fresh: Path) -> None:
+    asyncio.run(standard_nodes())
+    assert fresh.is_file()
+    if sys.platform != "win32":
+        assert fresh.stat().st_mode & 0o077 == 0
