@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from lab.model.plant import HostConfig, Wiring
 from lab.network.appliance import Appliance, Value
 from lab.network.fabric import Network
 from lab.network.loop import PlantLoop
-from scenarios.folder import PlantConfig, cables_of
+from scenarios.folder import PlantConfig, cables_of, wires_of
 from scenarios.kinds import APPLIANCES, SWITCHES
 
 Truth = Callable[[int, str, str, Value], None]
@@ -28,11 +29,16 @@ class Plant:
         self._kinds = kinds
         self._truth = truth
         self._config = PlantConfig(Wiring(), {})
+        self._running: set[str] = set()
+        self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One thing at a time is done to a device."""
+        self._following: list[asyncio.Task[None]] = []
         for name, kind in kinds.items():
             if kind in SWITCHES:
                 self.network.add_switch(name, SWITCHES[kind])
             else:
-                self.network.add_host(name, APPLIANCES[kind].ports)
+                APPLIANCES[kind].hardware(self.network, name)
+        self.network.power_listeners.append(self._power_changed)
 
     @property
     def config(self) -> PlantConfig:
@@ -46,34 +52,69 @@ class Plant:
             await self.configure(name, host_config)
 
     def rewire(self, wiring: Wiring) -> None:
-        """Pull the cables that are gone and plug those that are new; the others are not touched."""
+        """Take away the cables and wires that are gone and put in those that are new; the others are not touched."""
+        network = self.network
         before, after = cables_of(self._config.wiring), cables_of(wiring)
-        for a, _ in sorted(before - after):
-            self.network.unplug(a)
-        for a, b in sorted(after - before):
-            self.network.plug(a, b)
+        for ends in sorted(ends for ends, cable in before.items() if after.get(ends) != cable):
+            network.unplug(ends[0])
+        for ends in sorted(ends for ends, cable in after.items() if before.get(ends) != cable):
+            network.plug(*ends)
+        loose, joined = wires_of(self._config.wiring), wires_of(wiring)
+        for a, b in sorted(loose - joined):
+            network.conductors.unwire(a, b)
+        for a, b in sorted(joined - loose):
+            network.conductors.wire(a, b)
         self._config = replace(self._config, wiring=wiring)
 
     async def configure(self, name: str, config: HostConfig) -> None:
         """Give a device its configuration, and switch it on where it was off."""
-        host = self.network.hosts[name]
-        appliance = self.appliances.get(name)
         self._config = replace(self._config, hosts={**self._config.hosts, name: config})
-        with host.current():
-            host.configure(config)
-            if appliance is None:
-                appliance = APPLIANCES[self._kinds[name]](host, config, self._recorder(name))
-                self.appliances[name] = appliance
-                work = appliance.start()
+        if name not in self.appliances:
+            with self.network.hosts[name].current():
+                self.appliances[name] = APPLIANCES[self._kinds[name]](
+                    self.network.hosts[name], config, self._recorder(name)
+                )
+        async with self._busy[name]:
+            if not self.network.has_power(name):
+                self.appliances[name].config = config
+            elif name in self._running:
+                await self._on(name, self.appliances[name].apply, config)
             else:
-                work = appliance.apply(config)
-            task = self.loop.create_task(work, name=f"configure {name}")
+                self._running.add(name)
+                await self._on(name, self.appliances[name].start)
+
+    async def _on(self, name: str, work: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
+        """Let an appliance do something on its host, the host being configured first."""
+        host = self.network.hosts[name]
+        with host.current():
+            host.configure(self._config.hosts[name])
+            task = self.loop.create_task(work(*arguments), name=f"{work.__name__} {name}")
         await task
+
+    def _power_changed(self, name: str, on: bool) -> None:
+        if name in self.appliances:
+            self._following = [task for task in self._following if not task.done()]
+            self._following.append(self.loop.create_task(self._follow_power(name), name=f"power of {name}"))
+
+    async def _follow_power(self, name: str) -> None:
+        async with self._busy[name]:
+            on = self.network.has_power(name)
+            if on and name not in self._running:
+                self._running.add(name)
+                await self._on(name, self.appliances[name].start)
+            elif not on and name in self._running:
+                self._running.discard(name)
+                self.network.hosts[name].lose_power()
+                await self.network.hosts[name].spawn(self.appliances[name].stop())
 
     async def stop(self) -> None:
         """Switch everything off, and wait until it is."""
+        for task in self._following:
+            task.cancel()
         for name in reversed(self.appliances):
-            await self.network.hosts[name].spawn(self.appliances[name].stop())
+            if name in self._running:
+                await self.network.hosts[name].spawn(self.appliances[name].stop())
+        self._running.clear()
         self.appliances.clear()
 
     def force(self, host: str, point: str, value: Value | None) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from lab.model.document import Document, FileError, Problem, parse, validate
 from lab.model.frame import Port
-from lab.model.plant import HostConfig, Wiring
+from lab.model.plant import Cable, HostConfig, Wiring, port_of_interface
 from lab.text import Text
-from scenarios.kinds import APPLIANCES, SWITCHES, ports_of
-from scenarios.problems import UNKNOWN_HOST, UNKNOWN_PORT, unknown, unknown_in
+from scenarios.kinds import APPLIANCES, SWITCHES, interfaces_of, ports_of, terminals_of
+from scenarios.problems import UNKNOWN_HOST, UNKNOWN_PORT, UNKNOWN_TERMINAL, unknown, unknown_in
 
 WIRING = "wiring.yaml"
 _CONFIG = re.compile(r"config/([^/]+)\.yaml")
@@ -64,26 +64,40 @@ def read_wiring(plan: Plan, document: Document) -> Wiring:
     problems: list[Problem] = []
     for index, cable in enumerate(wiring.cables):
         for end, port in enumerate((cable.a, cable.b)):
-            loc = ("cables", index, end)
-            if port.host not in plan.kinds:
-                problems.append(unknown_in(document, loc, UNKNOWN_HOST, port.host, plan.kinds))
-                continue
-            ports = ports_of(plan.kinds[port.host])
-            if port.name not in ports:
-                problems.append(unknown_in(document, loc, UNKNOWN_PORT, port.name, ports, host=port.host))
+            problems.extend(_unknown_end(plan, document, ("cables", index, end), port, UNKNOWN_PORT, ports_of))
+    for index, wire in enumerate(wiring.wires):
+        for end, port in enumerate((wire.a, wire.b)):
+            problems.extend(_unknown_end(plan, document, ("wires", index, end), port, UNKNOWN_TERMINAL, terminals_of))
     if problems:
         raise FileError(problems)
     return wiring
+
+
+def _unknown_end(
+    plan: Plan,
+    document: Document,
+    loc: tuple[str | int, ...],
+    end: Port,
+    message: Text,
+    names_of: Callable[[str], tuple[str, ...]],
+) -> Iterator[Problem]:
+    if end.host not in plan.kinds:
+        yield unknown_in(document, loc, UNKNOWN_HOST, end.host, plan.kinds)
+        return
+    names = names_of(plan.kinds[end.host])
+    if end.name not in names:
+        yield unknown_in(document, loc, message, end.name, names, host=end.host)
 
 
 def read_config(plan: Plan, host: str, document: Document) -> HostConfig:
     """The configuration of a device that has one; raises FileError."""
     appliance = APPLIANCES[plan.kinds[host]]
     config = validate(document, appliance.Config)
+    known = interfaces_of(plan.kinds[host])
     problems = [
-        unknown_in(document, ("interfaces", port, "<key>"), UNKNOWN_PORT, port, appliance.ports, host=host)
-        for port in config.interfaces
-        if port not in appliance.ports
+        unknown_in(document, ("interfaces", name, "<key>"), UNKNOWN_PORT, name, known, host=host)
+        for name in config.interfaces
+        if port_of_interface(name) not in known
     ]
     if problems:
         raise FileError(problems)
@@ -131,9 +145,14 @@ def owner_of(name: str) -> str | None:
     return match[1] if match else None
 
 
-def cables_of(wiring: Wiring) -> frozenset[tuple[Port, Port]]:
+def cables_of(wiring: Wiring) -> dict[tuple[Port, Port], Cable]:
     """Each cable once, whichever end was written first."""
-    return frozenset((min(cable.a, cable.b), max(cable.a, cable.b)) for cable in wiring.cables)
+    return {(min(cable.a, cable.b), max(cable.a, cable.b)): cable for cable in wiring.cables}
+
+
+def wires_of(wiring: Wiring) -> frozenset[tuple[Port, Port]]:
+    """Each wire once, whichever end was written first."""
+    return frozenset((min(wire.a, wire.b), max(wire.a, wire.b)) for wire in wiring.wires)
 
 
 def _stray(plan: Plan, name: str, host: str) -> Problem | None:

@@ -23,3 +23,14 @@ def ports_of(kind: str) -> tuple[str, ...]:
     if kind in SWITCHES:
         return tuple(f"p{number}" for number in range(1, SWITCHES[kind] + 1))
     return APPLIANCES[kind].ports
+
+
+def interfaces_of(kind: str) -> tuple[str, ...]:
+    """What may have an IP address in a device of this kind; raises KeyError for one without configuration."""
+    appliance = APPLIANCES[kind]
+    return appliance.ports if appliance.interfaces is None else appliance.interfaces
+
+
+def terminals_of(kind: str) -> tuple[str, ...]:
+    """Where wires end in a device of this kind; raises KeyError."""
+    return () if kind in SWITCHES else APPLIANCES[kind].terminals

@@ -12,7 +12,7 @@ from grading.checks import hosts_of
 from lab.model.document import FileError, Problem, load
 from lab.model.plant import Strict
 from lab.text import LANGUAGES, Text
-from scenarios.folder import read_folder
+from scenarios.folder import cables_of, read_folder, wires_of
 from scenarios.format import REFERENCE
 from scenarios.kinds import SWITCHES
 from scenarios.parameters import mentioned, names_in
@@ -111,11 +111,12 @@ def _usage(instance: Instance) -> Iterator[Problem]:
     for name in parameters:
         if name not in used:
             yield document.problem(("parameters", name, "<key>"), UNUSED_PARAMETER, name=name)
+    wirings = [
+        read_folder(instance, files).wiring
+        for files in (instance.start, *(solution.files for solution in instance.solutions()))
+    ]
     cabled = {
-        port.host
-        for solution in (instance.start, *(solution.files for solution in instance.solutions()))
-        for cable in read_folder(instance, solution).wiring.cables
-        for port in (cable.a, cable.b)
+        port.host for wiring in wirings for joint in (*wiring.cables, *wiring.wires) for port in (joint.a, joint.b)
     }
     spoken_of = {host for _, check in instance.definition.checks() for _, host in hosts_of(check.given)}
     spoken_of |= {each.through for each in instance.definition.publish}

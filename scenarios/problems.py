@@ -11,6 +11,7 @@ from lab.text import Text
 UNKNOWN_PARAMETER = Text(zh="没有参数 {wrong!r}", en="there is no parameter {wrong!r}")
 UNKNOWN_HOST = Text(zh="没有设备 {wrong!r}", en="there is no device {wrong!r}")
 UNKNOWN_PORT = Text(zh="{host} 没有端口 {wrong!r}", en="{host} has no port {wrong!r}")
+UNKNOWN_TERMINAL = Text(zh="{host} 没有接线端子 {wrong!r}", en="{host} has no terminal {wrong!r}")
 UNKNOWN_KIND = Text(zh="没有这种设备：{wrong!r}", en="there is no kind of device {wrong!r}")
 UNKNOWN_CHECK = Text(zh="没有检查项 {wrong!r}", en="there is no check {wrong!r}")
 NO_SUCH_SCENARIO = Text(zh="没有场景 {wrong!r}", en="there is no scenario {wrong!r}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -31,6 +32,17 @@ class InterfaceConfig(Strict):
 
     address: HostAddress
     gateway: IPv4Address | None = None
+    mtu: int = Field(default=1500, ge=576, le=1500)
+    """Bytes of the largest IPv4 datagram it sends (RFC 791: every host takes 576)."""
+
+
+_SUB_INTERFACE = re.compile(r"(.+)\.([1-9][0-9]{0,3})")
+
+
+def port_of_interface(name: str) -> str:
+    """The port that `eth0.20`, the sub-interface with VLAN id 20, is part of; other names are ports themselves."""
+    match = _SUB_INTERFACE.fullmatch(name)
+    return match[1] if match and int(match[2]) <= 4094 else name
 
 
 class RouteConfig(Strict):
@@ -44,7 +56,7 @@ class HostConfig(Strict):
     """What every IP host has; a device's own configuration extends it."""
 
     interfaces: dict[str, InterfaceConfig] = Field(default_factory=dict)
-    """By port name. A port without an entry has no address."""
+    """By port name, or `eth0.20` for the 802.1Q sub-interface of a port. A port without an entry has no address."""
     routes: list[RouteConfig] = Field(default_factory=list)
     hosts: dict[str, IPv4Address] = Field(default_factory=dict)
     """Names this host resolves, as /etc/hosts would."""
@@ -57,11 +69,18 @@ def _port(value: Any) -> Any:
 PortName = Annotated[Port, BeforeValidator(_port)]
 
 
+Medium = Literal["cat5e", "cat6", "cat6a", "om3", "om4", "os2"]
+"""Twisted pair by category (ISO/IEC 11801), multimode and single-mode fibre."""
+
+
 class Cable(Strict):
-    """A cable between two ports, written `[gw-1/eth0, sw-1/p1]`."""
+    """A cable between two ports: `[gw-1/eth0, sw-1/p1]`, or `{a: …, b: …, medium: os2, length: 1200}`."""
 
     a: PortName
     b: PortName
+    medium: Medium = "cat6"
+    length: float = Field(default=2.0, gt=0, le=100_000)
+    """Metres"""
 
     @model_validator(mode="before")
     @classmethod
@@ -79,10 +98,33 @@ class Cable(Strict):
         return self
 
 
+class Wire(Strict):
+    """A conductor between two terminals, written `[th-1/A, ser-1/A1]`."""
+
+    a: PortName
+    b: PortName
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_pair(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            if len(value) != 2:
+                raise ValueError("a wire has two ends, such as [th-1/A, ser-1/A1]")
+            return {"a": value[0], "b": value[1]}
+        return value
+
+    @model_validator(mode="after")
+    def _two_different_ends(self) -> Wire:
+        if self.a == self.b:
+            raise ValueError(f"both ends of this wire are in {self.a}")
+        return self
+
+
 class Wiring(Strict):
-    """`wiring.yaml`: the cables of the plant."""
+    """`wiring.yaml`: the cables of the plant, and the wires between terminals."""
 
     cables: list[Cable] = Field(default_factory=list)
+    wires: list[Wire] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_cable_per_port(self) -> Wiring:

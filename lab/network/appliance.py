@@ -10,6 +10,7 @@ from lab.model.plant import HostConfig
 from lab.text import Text
 
 if TYPE_CHECKING:
+    from lab.network.fabric import Network
     from lab.network.host import Host
 
 Value = float | int | bool | str
@@ -33,11 +34,20 @@ class Appliance(ABC, Generic[C]):
     """The model of `config/<host>.yaml` for this kind."""
     ports: ClassVar[tuple[str, ...]] = ("eth0",)
     """The Ethernet ports it has."""
+    interfaces: ClassVar[tuple[str, ...] | None] = None
+    """What may have an IP address; None where all of its ports may, and nothing else."""
+    terminals: ClassVar[tuple[str, ...]] = ()
+    """Where wires end."""
 
     def __init__(self, host: Host, config: C, record: RecordTruth) -> None:
         self.host = host
         self.config = config
         self.record = record
+
+    @classmethod
+    def hardware(cls, network: Network, name: str) -> Host:
+        """What stands in the cabinet before it is switched on: a host with ports that take cables."""
+        return network.add_host(name, cls.ports)
 
     @abstractmethod
     async def start(self) -> None:

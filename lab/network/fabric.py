@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.model.frame import Port, Tap
+from lab.network.conductors import Conductors
 from lab.network.loop import PlantLoop
 
 if TYPE_CHECKING:
@@ -55,17 +56,30 @@ def _nowhere(frame: bytes) -> None:
 class Jack:
     """A socket of a device; the device's side of it is `receive`, the cable's side is `way`."""
 
-    __slots__ = ("link_changed", "port", "receive", "way")
+    __slots__ = ("incoming", "is_enabled", "is_powered", "link_changed", "port", "receive", "way")
 
     def __init__(self, port: Port, receive: Callable[[bytes], None], link_changed: Callable[[bool], None]) -> None:
         self.port = port
         self.receive = receive
         self.link_changed = link_changed
         self.way: Way | None = None
+        """Towards the other end, while the link is up."""
+        self.incoming: Way | None = None
+        """From there to here."""
+        self.is_enabled = True
+        """Whether its device has switched it on (the administrative state)."""
+        self.is_powered = True
 
     @property
     def is_connected(self) -> bool:
+        """Whether the link is up."""
         return self.way is not None
+
+    def take_over(self, receive: Callable[[bytes], None]) -> None:
+        """What arrives from now on goes to `receive`."""
+        self.receive = receive
+        if self.incoming is not None:
+            self.incoming.receive = receive
 
     def send(self, frame: bytes) -> None:
         """Put a frame on the cable; without one it goes nowhere, as in life."""
@@ -86,6 +100,7 @@ class Way:
         self.receive = target.receive
         self.impairment: Impairment | None = None
         self.lost = 0
+        """Frames that a bad cable swallowed."""
         self._random: random.Random | None = None
 
     def carry(self, frame: bytes) -> None:
@@ -128,7 +143,7 @@ class Way:
 
 
 class Loopback(Way):
-    """A host's way to itself; no tap sees it."""
+    """A way inside a device, such as a host's to itself; no tap sees it."""
 
     __slots__ = ()
 
@@ -142,19 +157,50 @@ class Loopback(Way):
         self._random = None
 
 
-@dataclass(frozen=True, slots=True)
 class Cable:
-    """Two ways between two jacks."""
+    """A cable that is plugged in at both ends. Its link is up while both sockets are on and the medium carries."""
 
-    a: Jack
-    b: Jack
-    there: Way
-    back: Way
+    __slots__ = ("_impairments", "a", "b", "back", "carries", "there")
+
+    def __init__(self, a: Jack, b: Jack) -> None:
+        self.a = a
+        self.b = b
+        self.carries = True
+        """Whether the medium brings a signal across; see `Network.set_carrying`."""
+        self.there: Way | None = None
+        """From a to b, while the link is up."""
+        self.back: Way | None = None
+        self._impairments: dict[str, Impairment] = {}
+
+    @property
+    def is_up(self) -> bool:
+        return self.there is not None
+
+    def other(self, port: Port) -> Jack:
+        """The socket at the other end."""
+        return self.b if self.a.port == port else self.a
 
     def impair(self, impairment: Impairment | None) -> None:
         """Make both directions bad, or good again."""
-        self.there.impair(impairment)
-        self.back.impair(impairment)
+        self._impair("there", impairment)
+        self._impair("back", impairment)
+
+    def impair_from(self, port: Port, impairment: Impairment | None) -> None:
+        """Make one direction bad, or good again: that of the frames which this end sends."""
+        self._impair("there" if self.a.port == port else "back", impairment)
+
+    def _impair(self, direction: str, impairment: Impairment | None) -> None:
+        if impairment is None:
+            self._impairments.pop(direction, None)
+        else:
+            self._impairments[direction] = impairment
+        self.apply_impairments()
+
+    def apply_impairments(self) -> None:
+        """A cable stays as bad as it is when its link comes up anew."""
+        for direction, way in (("there", self.there), ("back", self.back)):
+            if way is not None:
+                way.impair(self._impairments.get(direction))
 
 
 class Network:
@@ -166,10 +212,16 @@ class Network:
         self.hosts: dict[str, Host] = {}
         self.switches: dict[str, Switch] = {}
         self.taps: list[TapListener] = []
+        self.serial_taps: list[TapListener] = []
+        """Called with every frame of a serial bus, when its last character is through."""
+        self.power_listeners: list[Callable[[str, bool], None]] = []
+        """Called as listener(device, on) when a device loses or gets power."""
+        self.conductors = Conductors()
         self.dropped = 0
         """Frames lost because the whole network was full of them."""
         self._jacks: dict[Port, Jack] = {}
         self._cables: dict[Port, Cable] = {}
+        self._without_power: set[str] = set()
         self.queue: deque[tuple[Way, bytes]] = deque()
         self.is_draining = False
         self._context = Context()
@@ -180,12 +232,15 @@ class Network:
 
     # -- building --------------------------------------------------------------------------------------------------
 
-    def add_host(self, name: str, ports: tuple[str, ...] = ("eth0",)) -> Host:
-        """A new IP host without addresses; raises ValueError where the name is taken."""
+    def add_host(self, name: str, ports: tuple[str, ...] = ("eth0",), inside: tuple[str, ...] = ()) -> Host:
+        """A new IP host without addresses; raises ValueError where the name is taken.
+
+        `inside` names interfaces that take no cable, such as a switch's management interface; see `link_inside`.
+        """
         from lab.network.host import Host
 
         self._refuse_second(name)
-        host = self.hosts[name] = Host(self, name, ports)
+        host = self.hosts[name] = Host(self, name, ports, inside)
         return host
 
     def add_switch(self, name: str, ports: int = 8) -> Switch:
@@ -217,14 +272,18 @@ class Network:
         Raises KeyError for an unknown port.
         """
         old = self._jacks.pop(port)
-        cable = self._cables.get(port)
-        peer = None
-        if cable is not None:
-            peer = cable.b.port if cable.a is old else cable.a.port
-            self.unplug(port)
         jack = self.add_jack(port, receive, link_changed)
-        if peer is not None:
-            self.plug(port, peer)
+        jack.is_enabled, jack.is_powered = old.is_enabled, old.is_powered
+        cable = self._cables.get(port)
+        if cable is not None:
+            carries, cable.carries = cable.carries, False
+            self._update(cable)
+            if cable.a is old:
+                cable.a = jack
+            else:
+                cable.b = jack
+            cable.carries = carries
+            self._update(cable)
         return jack
 
     @property
@@ -244,12 +303,9 @@ class Network:
                 raise ValueError(f"{port} has a cable already")
         if a == b:
             raise ValueError(f"both ends of a cable in {a}")
-        first, second = self._jacks[a], self._jacks[b]
-        cable = Cable(first, second, Way(self, first, second), Way(self, second, first))
-        first.way, second.way = cable.there, cable.back
+        cable = Cable(self._jacks[a], self._jacks[b])
         self._cables[a] = self._cables[b] = cable
-        first.link_changed(True)
-        second.link_changed(True)
+        self._update(cable)
         return cable
 
     def unplug(self, port: Port) -> None:
@@ -259,11 +315,66 @@ class Network:
             return
         for jack in (cable.a, cable.b):
             self._cables.pop(jack.port, None)
-            if jack.way is not None:
-                jack.way.cut()
-                jack.way = None
-        cable.a.link_changed(False)
-        cable.b.link_changed(False)
+        self._update(cable)
+
+    def enable(self, port: Port, on: bool) -> None:
+        """Switch a socket on or off, as its device does; raises KeyError for an unknown port."""
+        jack = self._jacks[port]
+        jack.is_enabled = on
+        if (cable := self._cables.get(port)) is not None:
+            self._update(cable)
+
+    def set_carrying(self, cable: Cable, carries: bool) -> None:
+        """Whether a cable's medium brings a signal across: not if it is broken, too long or of the wrong kind."""
+        cable.carries = carries
+        self._update(cable)
+
+    def power(self, name: str, on: bool) -> None:
+        """A device loses or gets its power; raises KeyError for an unknown device."""
+        if name not in self.hosts and name not in self.switches:
+            raise KeyError(f"there is no device {name}")
+        if self.has_power(name) == on:
+            return
+        (self._without_power.discard if on else self._without_power.add)(name)
+        for port, jack in self._jacks.items():
+            if port.host == name:
+                jack.is_powered = on
+                if (cable := self._cables.get(port)) is not None:
+                    self._update(cable)
+        for listener in tuple(self.power_listeners):
+            listener(name, on)
+
+    def has_power(self, name: str) -> bool:
+        return name not in self._without_power
+
+    def link_inside(self, a: Jack, b: Jack) -> None:
+        """Join two jacks inside one device, as traces on its board do; no tap sees what they say."""
+        a.way = b.incoming = Loopback(self, b.receive)
+        b.way = a.incoming = Loopback(self, a.receive)
+        a.link_changed(True)
+        b.link_changed(True)
+
+    def _update(self, cable: Cable) -> None:
+        """Bring a link up or down where that follows from what changed."""
+        a, b = cable.a, cable.b
+        is_up = (
+            cable.carries
+            and self._cables.get(a.port) is cable
+            and all(jack.is_enabled and jack.is_powered for jack in (a, b))
+        )
+        if is_up == cable.is_up:
+            return
+        if is_up:
+            cable.there = a.way = b.incoming = Way(self, a, b)
+            cable.back = b.way = a.incoming = Way(self, b, a)
+            cable.apply_impairments()
+        else:
+            for way in (cable.there, cable.back):
+                if way is not None:
+                    way.cut()
+            cable.there = cable.back = a.way = a.incoming = b.way = b.incoming = None
+        a.link_changed(is_up)
+        b.link_changed(is_up)
 
     def cable_at(self, port: Port) -> Cable | None:
         return self._cables.get(port)

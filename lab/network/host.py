@@ -6,19 +6,17 @@ import asyncio
 import contextvars
 import errno
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any, Final
 
 from lab.clock import plant_clock
-from lab.model.address import mac_of
-from lab.model.frame import Port
 from lab.model.plant import HostConfig
-from lab.network.fabric import Jack, Loopback
+from lab.network.fabric import Loopback
 from lab.network.loop import current_host
-from lab.network.neighbours import Neighbours
+from lab.network.nic import MTU, Nic, port_nic, sub_interface
 from lab.network.tcp import ACK, RST, SYN, State
 from lab.network.timer import Timer
 from lab.network.transports import DatagramTransport, PlantServer, TcpTransport
@@ -32,10 +30,10 @@ from lab.wire.tcp import decode as decode_segment
 if TYPE_CHECKING:
     from lab.network.fabric import Network
 
-MTU = 1500
 EPHEMERAL: Final = range(49152, 65536)
 """RFC 6335 section 6."""
-_IPV4, _ARP = ethernet.IPV4.to_bytes(2, "big"), ethernet.ARP.to_bytes(2, "big")
+_IPV4, _ARP, _VLAN = (kind.to_bytes(2, "big") for kind in (ethernet.IPV4, ethernet.ARP, ethernet.VLAN))
+_LEAST_MTU: Final = 576
 _NO_MAC = bytes(6)
 _ANY = bytes(4)
 _LIMITED_BROADCAST = b"\xff" * 4
@@ -45,19 +43,11 @@ _LOOPBACK_NET = IPv4Network("127.0.0.0/8")
 SendFrame = Callable[[bytes], None]
 
 
-class Nic:
-    """One Ethernet interface of a host."""
-
-    def __init__(self, host: Host, name: str) -> None:
-        self.name = name
-        self.mac = mac_of(host.name, name)
-        self.address: bytes | None = None
-        self.network: IPv4Network | None = None
-        self.broadcast: bytes | None = None
-        self.jack: Jack = host.network.add_jack(
-            Port(host.name, name), partial(host._arrive, self), partial(host._link_changed, self)
-        )
-        self.neighbours = Neighbours(host, self)
+def _group_mac(destination: bytes) -> bytes:
+    """RFC 1112 section 6.4: the lower 23 bits of a group's address; broadcasts go to everybody."""
+    if destination[0] >> 4 == 14:
+        return b"\x01\x00\x5e" + bytes((destination[1] & 0x7F,)) + destination[2:]
+    return ethernet.BROADCAST
 
 
 class Listener:
@@ -95,13 +85,29 @@ class Listener:
 class Host:
     """See the module. `network.add_host` makes one."""
 
-    def __init__(self, network: Network, name: str, ports: tuple[str, ...]) -> None:
+    def __init__(self, network: Network, name: str, ports: tuple[str, ...], inside: tuple[str, ...] = ()) -> None:
         self.network = network
         self.name = name
         self.random = network.random_for(name)
         self.generation = 0
         """Counts changes of addresses, routes and neighbours, so that connections know when to look again."""
-        self.nics = tuple(Nic(self, port) for port in ports)
+        self.ports = tuple(port_nic(self, port, is_inside=port in inside) for port in (*ports, *inside))
+        """The interfaces it was built with."""
+        self.nics = self.ports
+        """Those, and their sub-interfaces as configured."""
+        self.forward: Callable[[Nic, bytes], None] | None = None
+        """A router's work: given each IPv4 frame that is meant for this host's MAC but not for its addresses."""
+        self.guard: Callable[[Nic, IPv4], bool] | None = None
+        """Asked about each datagram from the wire for this host, but not about segments of open connections."""
+        self.watchers: list[Callable[[IPv4], bool]] = []
+        """Raw sockets: each sees what the guard lets in before TCP, UDP and ICMP do; True keeps it from them."""
+        self.ethertypes: dict[bytes, Callable[[Nic, bytes], None]] = {}
+        """Who takes frames of other protocols, group addresses included, by EtherType as it stands in the frame."""
+        self.resolver: Callable[[str], Awaitable[bytes]] | None = None
+        """Who is asked for names that the configuration does not have; raises socket.gaierror."""
+        self.clock_offset = 0.0
+        """Seconds by which this host's own clock is ahead of the plant's."""
+        self._groups: set[bytes] = set()
         self._context = contextvars.Context()
         self._loopback = Loopback(network, self._arrive_from_myself)
         self._own: dict[bytes, Nic] = {}
@@ -124,12 +130,16 @@ class Host:
     def current(self) -> Iterator[None]:
         """Code inside, and every task it starts, runs on this host."""
         host_token = current_host.set(self)
-        clock_token = plant_clock.set(self.network.loop.wall_ns)
+        clock_token = plant_clock.set(self.wall_ns)
         try:
             yield
         finally:
             plant_clock.reset(clock_token)
             current_host.reset(host_token)
+
+    def wall_ns(self) -> int:
+        """What this host's clock shows, in nanoseconds since the Unix epoch."""
+        return self.network.loop.wall_ns() + round(self.clock_offset * 1e9)
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str | None = None) -> asyncio.Task[Any]:
         """Run a coroutine on this host."""
@@ -147,21 +157,19 @@ class Host:
 
     def configure(self, config: HostConfig) -> None:
         """Take on addresses, routes and names; raises ValueError for a port it does not have."""
-        known = {nic.name: nic for nic in self.nics}
-        if foreign := set(config.interfaces) - set(known):
-            raise ValueError(f"{self.name} has no port {min(foreign)!r}, only {', '.join(known)}")
+        nics = self._nics_for(config)
         self._own.clear()
         self._routes.clear()
         announcing: list[Nic] = []
-        for nic in self.nics:
+        for nic in nics:
             interface = config.interfaces.get(nic.name)
             before = (nic.address, nic.network)
-            if interface is None:
-                nic.address = nic.network = nic.broadcast = None
-            else:
+            nic.clear()
+            if interface is not None:
                 nic.address = interface.address.ip.packed
                 nic.network = interface.address.network
                 nic.broadcast = nic.network.broadcast_address.packed
+                nic.mtu = interface.mtu
                 self._own[nic.address] = nic
                 self._routes.append((nic.network, nic, None))
                 if interface.gateway is not None:
@@ -169,8 +177,9 @@ class Host:
             if (nic.address, nic.network) != before:
                 nic.neighbours.forget_all()
                 announcing.append(nic)
+        self.nics = nics
         for route in config.routes:
-            on_link = self._route(route.via.packed)
+            on_link = self.route(route.via.packed)
             if on_link is not None:
                 self._routes.append((route.to, on_link[0], route.via.packed))
         self._routes.sort(key=lambda entry: -entry[0].prefixlen)
@@ -179,16 +188,61 @@ class Host:
         for nic in announcing:
             nic.neighbours.announce()
 
+    def _nics_for(self, config: HostConfig) -> tuple[Nic, ...]:
+        """The ports, and the sub-interfaces that the configuration names, old or new; raises ValueError."""
+        ports = {nic.name: nic for nic in self.ports}
+        for nic in self.nics:
+            if nic.name not in ports and nic.name not in config.interfaces:
+                parent, _, vid = nic.name.rpartition(".")
+                del ports[parent].tagged[int(vid)]
+                nic.neighbours.forget_all()
+        subs: list[Nic] = []
+        for name in config.interfaces:
+            parent, dot, vid = name.rpartition(".")
+            if name in ports:
+                continue
+            if not dot or parent not in ports:
+                raise ValueError(f"{self.name} has no port {name!r}, only {', '.join(ports)}")
+            number = int(vid)
+            subs.append(ports[parent].tagged.get(number) or sub_interface(ports[parent], number))
+        return (*self.ports, *subs)
+
     def nic(self, name: str) -> Nic:
         """Raises KeyError for a port it does not have."""
         return {nic.name: nic for nic in self.nics}[name]
 
-    def _link_changed(self, nic: Nic, up: bool) -> None:
+    def mtu_of(self, address: bytes) -> int:
+        """Of the interface with this own address, in bytes."""
+        nic = self._own.get(address)
+        return nic.mtu if nic is not None else MTU
+
+    def link_changed(self, nic: Nic, up: bool) -> None:
+        """The cable of a port came up or went down."""
         self.generation += 1
         if up:
-            nic.neighbours.announce()
+            for each in (nic, *nic.tagged.values()):
+                each.neighbours.announce()
 
-    def _route(self, destination: bytes) -> tuple[Nic, bytes] | None:
+    def lose_power(self) -> None:
+        """Forget what was only in memory: connections, neighbours, half a datagram."""
+        for transport in self.connections:
+            transport.connection.fail(ConnectionAbortedError(errno.ECONNABORTED, "power lost"))
+        for nic in self.nics:
+            nic.neighbours.forget_all()
+        self._reassembler = ipv4.Reassembler()
+
+    def join(self, group: bytes) -> None:
+        """Hear what is sent to an IPv4 multicast group (RFC 1112, without IGMP: switches here flood groups)."""
+        self._groups.add(group)
+
+    def leave(self, group: bytes) -> None:
+        self._groups.discard(group)
+
+    @property
+    def own_addresses(self) -> Collection[bytes]:
+        return self._own.keys()
+
+    def route(self, destination: bytes) -> tuple[Nic, bytes] | None:
         """The interface and the next hop towards an address; None where there is no route."""
         number = IPv4Address(destination)
         for network, nic, next_hop in self._routes:
@@ -225,6 +279,15 @@ class Host:
             raise socket.gaierror(socket.EAI_NONAME, f"{self.name} does not know a host called {name!r}")
         return IPv4Address(known).packed
 
+    async def resolve(self, name: str) -> bytes:
+        """An address by name, asking DNS where that is configured; raises socket.gaierror."""
+        try:
+            return self.address_of(name)
+        except socket.gaierror:
+            if self.resolver is None:
+                raise
+        return await self.resolver(name)
+
     def _is_mine(self, address: bytes) -> bool:
         return address in self._own or address[0] == 127
 
@@ -232,7 +295,7 @@ class Host:
         """The own address to speak to `destination` with; raises OSError where there is no route."""
         if self._is_mine(destination):
             return destination
-        route = self._route(destination)
+        route = self.route(destination)
         if route is None or route[0].address is None:
             raise OSError(errno.ENETUNREACH, f"Network is unreachable: {socket.inet_ntoa(destination)}")
         return route[0].address
@@ -287,7 +350,7 @@ class Host:
 
     async def connect(self, name: str, port: Any, local: tuple[str, int] | None) -> TcpTransport:
         """Open a TCP connection, its protocol still to be attached; raises OSError as a socket would."""
-        address = self.address_of(name)
+        address = await self.resolve(name)
         if address == _ANY:
             address = _LOOPBACK_ADDRESS
         source = self._source_for(address) if not local or not local[0] else self.address_of(local[0])
@@ -341,7 +404,7 @@ class Host:
         if self._is_mine(destination):
             header = ethernet.HEADER.pack(_NO_MAC, _NO_MAC, ethernet.IPV4)
             return FrameTemplate(header, source, destination, ports), self._loopback.carry
-        route = self._route(destination)
+        route = self.route(destination)
         if route is None:
             header = ethernet.HEADER.pack(_NO_MAC, _NO_MAC, ethernet.IPV4)
             return FrameTemplate(header, source, destination, ports), lambda frame: None
@@ -417,27 +480,40 @@ class Host:
             del self._pings[key]
 
     def _send(self, source: bytes, destination: bytes, protocol: int, payload: bytes) -> None:
-        """Send a datagram of any protocol, in fragments where it must be."""
+        """Send a datagram of any protocol, in fragments where it must be; what has no route is lost."""
         self._identification = self._identification + 1 & 0xFFFF
-        whole = IPv4(source, destination, protocol, payload, identification=self._identification)
+        try:
+            self.send_ip(IPv4(source, destination, protocol, payload, identification=self._identification))
+        except OSError:
+            return
+
+    def send_ip(self, datagram: IPv4) -> None:
+        """Send a datagram as it is, in fragments where it must and may be.
+
+        Raises OSError: ENETUNREACH without a route, EMSGSIZE where it must not be fragmented and is too long.
+        """
+        destination = datagram.destination
         if self._is_mine(destination):
             head = ethernet.HEADER.pack(_NO_MAC, _NO_MAC, ethernet.IPV4)
-            for part in ipv4.fragments(whole, MTU):
+            for part in ipv4.fragments(datagram, MTU):
                 self._loopback.carry(head + part.encode())
             return
-        if destination == _LIMITED_BROADCAST or any(nic.broadcast == destination for nic in self.nics):
+        if destination[0] >= 224 or any(nic.broadcast == destination for nic in self.nics):
             for nic in self.nics:
-                if nic.address == source or destination in (nic.broadcast, _LIMITED_BROADCAST):
-                    head = ethernet.HEADER.pack(ethernet.BROADCAST, nic.mac, ethernet.IPV4)
-                    for part in ipv4.fragments(whole, MTU):
+                if nic.address == datagram.source or destination in (nic.broadcast, _LIMITED_BROADCAST):
+                    head = ethernet.HEADER.pack(_group_mac(destination), nic.mac, ethernet.IPV4)
+                    for part in ipv4.fragments(datagram, nic.mtu):
                         nic.jack.send(head + part.encode())
             return
-        route = self._route(destination)
+        route = self.route(destination)
         if route is None:
-            return
+            raise OSError(errno.ENETUNREACH, f"Network is unreachable: {socket.inet_ntoa(destination)}")
         nic, next_hop = route
+        size = ipv4.HEADER.size + len(datagram.options) + len(datagram.payload)
+        if datagram.dont_fragment and size > nic.mtu:
+            raise OSError(errno.EMSGSIZE, "Message too long")
         head = ethernet.HEADER.pack(_NO_MAC, nic.mac, ethernet.IPV4)
-        for part in ipv4.fragments(whole, MTU):
+        for part in ipv4.fragments(datagram, nic.mtu):
             nic.neighbours.send(next_hop, head + part.encode())
 
     # -- what arrives ----------------------------------------------------------------------------------------------
@@ -445,9 +521,10 @@ class Host:
     def _arrive_from_myself(self, frame: bytes) -> None:
         self._take_ipv4(None, frame)
 
-    def _arrive(self, nic: Nic, frame: bytes) -> None:
+    def arrive(self, nic: Nic, frame: bytes) -> None:
+        """A frame has come in by one of the interfaces."""
         destination = frame[:6]
-        if destination != nic.mac and not destination[0] & 1:
+        if destination != nic.mac and (not destination or not destination[0] & 1):
             return
         kind = frame[12:14]
         if kind == _IPV4:
@@ -457,12 +534,29 @@ class Host:
                 if transport is not None:
                     self._take_segment_fast(transport, frame)
                     return
-            self._take_ipv4(nic, frame)
+            if self.forward is not None and not destination[0] & 1 and not self._is_for_me(frame[30:34]):
+                self.forward(nic, frame)
+            else:
+                self._take_ipv4(nic, frame)
         elif kind == _ARP:
             try:
                 nic.neighbours.heard(arp.decode(frame[14:]))
             except Malformed:
                 return  # a host drops what it cannot read; the capture has it
+        elif kind == _VLAN and nic.tagged:
+            inner = nic.tagged.get(int.from_bytes(frame[14:16], "big") & 0xFFF)
+            if inner is not None:
+                self.arrive(inner, frame[:12] + frame[16:])
+        elif (taker := self.ethertypes.get(kind)) is not None:
+            taker(nic, frame)
+
+    def _is_for_me(self, address: bytes) -> bool:
+        return (
+            len(address) < 4
+            or self._is_mine(address)
+            or address[0] >= 224
+            or any(nic.broadcast == address for nic in self.nics)
+        )
 
     def _take_ipv4(self, nic: Nic | None, frame: bytes) -> None:
         try:
@@ -475,9 +569,18 @@ class Host:
                 return
             datagram = whole
         destination = datagram.destination
-        is_broadcast = destination == _LIMITED_BROADCAST or (nic is not None and destination == nic.broadcast)
+        is_broadcast = (
+            destination == _LIMITED_BROADCAST
+            or destination in self._groups
+            or (nic is not None and destination == nic.broadcast)
+        )
         if not is_broadcast and not (self._is_mine(destination) and (nic is None or destination[0] != 127)):
             return
+        if nic is not None and self.guard is not None and not self.guard(nic, datagram):
+            return
+        for watcher in tuple(self.watchers):
+            if watcher(datagram):
+                return
         try:
             if datagram.protocol == ipv4.TCP and not is_broadcast:
                 self._take_segment(datagram)
@@ -601,6 +704,12 @@ class Host:
         source, destination = original[12:16], original[16:20]
         ports = original[size : size + 4]
         if len(ports) < 4:
+            return
+        if message.code is icmp.UnreachableCode.FRAGMENTATION_NEEDED and original[9] == ipv4.TCP:
+            # RFC 1191 section 6.5
+            transport = self._connections.get(destination + source + ports[2:] + ports[:2])
+            if transport is not None:
+                transport.connection.path_takes(max(message.next_mtu, _LEAST_MTU))
             return
         error: OSError = OSError(errno.EHOSTUNREACH, f"No route to host: {message.code.name.lower()}")
         if message.code in (icmp.UnreachableCode.PORT, icmp.UnreachableCode.PROTOCOL):

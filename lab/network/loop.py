@@ -202,6 +202,8 @@ class PlantLoop(asyncio.SelectorEventLoop):
         here = current_host.get()
         if here is None:
             return await super().getaddrinfo(host, port, **options)
+        if host:
+            host = socket.inet_ntoa(await here.resolve(host.decode() if isinstance(host, bytes) else host))
         return here.look_up(host, port, options.get("type", 0))
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Any:

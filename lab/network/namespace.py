@@ -21,8 +21,8 @@ from typing import Any, Final, NamedTuple
 
 from lab.model.frame import Port
 from lab.network.fabric import MAXIMUM_FRAME, Network
-from lab.network.host import MTU
 from lab.network.namespace_child import LARGEST_MESSAGE, receive
+from lab.network.nic import MTU
 from lab.text import Text
 
 NOT_LINUX = Text(
@@ -113,6 +113,7 @@ class RealHost:
         self._commands = 0
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._simulated = network.hosts[port.host].nic(port.name)
+        self._before = network.jack(port)
         self._jack = network.replace_jack(port, self._to_kernel, self._link_changed)
         self._link_changed(self._jack.is_connected)
         self._loop.add_reader(self._cable, self._from_kernel)
@@ -228,11 +229,9 @@ class RealHost:
         self._loop.remove_reader(self._cable)
         self._cable.close()
         network, nic = self._network, self._simulated
-        cable = network.cable_at(self.port)
-        network.unplug(self.port)
-        nic.jack = network.replace_jack(self.port, nic.jack.receive, nic.jack.link_changed)
-        if cable is not None:
-            network.plug(cable.a.port, cable.b.port)  # only now, so that the host announces itself at its new jack
+        network.enable(self.port, False)
+        nic.jack = network.replace_jack(self.port, self._before.receive, self._before.link_changed)
+        network.enable(self.port, True)  # only now, so that the host announces itself at its new jack
 
 
 async def attach(

@@ -11,7 +11,8 @@ from lab.wire import ethernet
 from lab.wire.arp import Arp, Operation
 
 if TYPE_CHECKING:
-    from lab.network.host import Host, Nic
+    from lab.network.host import Host
+    from lab.network.nic import Nic
 
 LIFETIME = 300.0
 """Seconds without any ARP packet from a neighbour before it is asked for again."""

@@ -824,6 +824,15 @@ class Connection:
         self._max_window = window
         self._cwnd = 10 * self._smss  # RFC 6928
 
+    def path_takes(self, mtu: int) -> None:
+        """A router on the path says how long a datagram may be: send what was lost again, shorter (RFC 1191)."""
+        size = mtu - 40
+        if size < self._smss:
+            self._smss = size
+            if self._snd_una != self._snd_max:
+                self._snd_nxt = self._snd_una
+                self._resend_first()
+
     def _is_acceptable(self, sequence: int, size: int) -> bool:
         """RFC 9293 section 3.10.7.4, first check."""
         window = self._room()

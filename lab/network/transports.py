@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int]
 
+_HEADERS = 40
+"""Bytes of the IPv4 and TCP headers without options."""
 _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024
 
@@ -92,6 +94,7 @@ class TcpTransport(asyncio.Transport):
             alarm=host.alarm,
             now=host.network.loop.time,
             initial_sequence=host.random.getrandbits(32),
+            mss=host.mtu_of(local[0]) - _HEADERS,
         )
         self.opened: asyncio.Future[None] | None = None
         """Resolved once the connection a client asked for is established, or failed."""

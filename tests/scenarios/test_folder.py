@@ -21,7 +21,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
 
 def test_files_become_the_configuration_of_a_plant(instance: Instance) -> None:
     plant = read_folder(instance, instance.reference.files)
-    assert cables_of(plant.wiring) == {
+    assert set(cables_of(plant.wiring)) == {
         (Port("plc-1", "eth0"), Port("sw-1", "p1")),
         (Port("sw-1", "p2"), Port("ws-1", "eth0")),
     }
