@@ -3,45 +3,82 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Final, Protocol
 
-from rich.text import Text as Line
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Header, Markdown, Static, TabbedContent, TabPane
+from textual.widgets import ContentSwitcher, Markdown, Static, Tab, Tabs
 
 from grading.verdict import Verdict
 from lab.model.document import Problem
 from lab.seat import events
 from lab.seat.view import PlantView
-from lab.text import spoken
+from lab.text import Text, spoken
 from lab.tui import words
-from lab.tui.dialogs import Page, Progress, Question
-from lab.tui.drawing import draw
-from lab.tui.files import FileEditor, Files
-from lab.tui.footer import Keys
-from lab.tui.lamps import Lamp, LampGroup, Lamps
+from lab.tui.dialogs import NO, YES, Answer, HintCard, Hints, Progress, Question
+from lab.tui.editor import sentence as sentence_of
+from lab.tui.files import Files
+from lab.tui.keys import Key, KeyLine, bindings
+from lab.tui.lamps import LampGroup, Lamps, LampSpec
+from lab.tui.plant import Plant
 from lab.tui.result import Result
+from lab.tui.title import Title
 from lab.tui.traffic import Traffic
+from lab.tui.trouble import tell, told
 from scenarios.scenario import Instance
+
+PANES: Final[Mapping[str, Text]] = {
+    "brief": words.BRIEF,
+    "plant": words.PLANT,
+    "files": words.FILES,
+    "traffic": words.TRAFFIC,
+}
+_KEYS = (
+    Key("f1", words.HELP, "app.help", "question_mark"),
+    Key("f2", words.BRIEF, "pane('brief')"),
+    Key("f3", words.PLANT, "pane('plant')"),
+    Key("f4", words.FILES, "pane('files')"),
+    Key("f5", words.TRAFFIC, "pane('traffic')"),
+    Key("f6", words.TASKS, "tasks"),
+    Key("f7", words.HINT, "hints"),
+    Key("f8", words.LANGUAGE, "app.language", "l,L"),
+    Key("f9", words.HAND_IN, "hand_in"),
+    Key("f10", words.BACK, "leave", "escape"),
+)
+_SAVE = Answer("s", words.SAVE_FIRST)
+_DISCARD = Answer("d", words.DISCARD)
+_STAY = Answer("n", words.STAY)
+
+
+class Door(Protocol):
+    """A port of this computer that leads into the plant."""
+
+    @property
+    def port(self) -> int: ...
 
 
 class Seat(Protocol):
-    """What the workbench needs of a running lab; `lab.seat.seat.Seat` has it."""
+    """What the workbench needs of a running lab; `lab.seat.Seat` has it."""
 
     instance: Instance
+    root: Path
 
+    @property
+    def published(self) -> Mapping[str, Door]: ...
     def subscribe(self, listener: Callable[[events.Event], object]) -> Callable[[], None]: ...
+    def verdicts(self) -> Mapping[str, Verdict]: ...
+    def plant(self) -> PlantView: ...
+    def status(self, host: str) -> Mapping[str, object]: ...
     def files(self) -> Sequence[str]: ...
     def read(self, file: str) -> str: ...
     def save(self, file: str, text: str) -> Sequence[Problem]: ...
     def check(self, file: str, text: str) -> Sequence[Problem]: ...
-    def plant(self) -> PlantView: ...
     async def hand_in(self) -> object: ...
     async def close(self) -> None: ...
 
@@ -55,133 +92,165 @@ class SeatSays(Message):
 
 
 class Workbench(Screen[None]):
-    """Tasks on the left; brief, plant, files and traffic on the right."""
+    """Tasks on the left; brief, plant, files and traffic on the right, traffic in a strip below where there is room."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2", "tab('brief')", "Brief", priority=True),
-        Binding("f3", "tab('plant')", "Plant", priority=True),
-        Binding("f4", "tab('files')", "Files", priority=True),
-        Binding("f5", "tab('traffic')", "Traffic", priority=True),
-        Binding("f6", "hint", "Hint", priority=True),
-        Binding("f9", "hand_in", "Hand in", priority=True),
-        Binding("f10,escape", "leave", "Back", key_display="F10"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(_KEYS)]
 
     def __init__(self, seat: Seat) -> None:
         super().__init__()
         self._seat = seat
-        self._hints_used = 0
+        self._checks = {check.id: check for _, check in seat.instance.definition.checks()}
+        self._hints = _hint_cards(seat.instance)
+        self._stop_listening: Callable[[], None] | None = None
+        self._is_closed = False
 
     def compose(self) -> ComposeResult:
-        yield Header(icon="")
+        yield Title()
+        yield Static(id="lamp-line")
         with Horizontal(id="bench"):
             yield Lamps(_lamps(self._seat.instance))
-            with TabbedContent(id="tabs"):
-                with TabPane(words.BRIEF.say(), id="brief"), VerticalScroll(id="brief-pane"):
-                    yield Markdown(self._seat.instance.brief(spoken()))
-                with TabPane(words.PLANT.say(), id="plant"), VerticalScroll(id="plant-pane"):
-                    yield Static(id="drawing")
-                with TabPane(words.FILES.say(), id="files"):
+            with Vertical(id="desk"):
+                yield Tabs(*(Tab(word.say(), id=f"to-{pane}") for pane, word in PANES.items()), id="panes")
+                with ContentSwitcher(initial="brief", id="pane"):
+                    with VerticalScroll(id="brief"):
+                        yield Markdown(self._seat.instance.brief(spoken()), id="brief-text")
+                    yield Plant(self._seat, self._doors)
                     yield Files(self._seat)
-                with TabPane(words.TRAFFIC.say(), id="traffic-tab"):
-                    yield Traffic()
-        yield Keys(compact=True)
+                yield Traffic()
+        yield KeyLine(_KEYS)
 
     def on_mount(self) -> None:
+        self._stop_listening = self._seat.subscribe(self._listen)
+        with told(self):
+            for check_id, verdict in self._seat.verdicts().items():
+                self._show_verdict(check_id, verdict)
         self.speak()
-        self._seat.subscribe(lambda event: self.post_message(SeatSays(event)))
-        self.query_one("#brief-pane").focus()
+        self.query_one("#brief").focus()
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._draw)
+    def on_unmount(self) -> None:
+        if self._stop_listening is not None:
+            self._stop_listening()
 
     def speak(self) -> None:
         """Say everything anew, in the language now spoken."""
-        instance = self._seat.instance
-        self.sub_title = f"{instance.definition.title.text.say()} · {words.SEED.say(seed=instance.seed)}"
-        tabs = self.query_one("#tabs", TabbedContent)
-        for pane, word in (
-            ("brief", words.BRIEF),
-            ("plant", words.PLANT),
-            ("files", words.FILES),
-            ("traffic-tab", words.TRAFFIC),
-        ):
-            tabs.get_tab(pane).label = word.say()
-        self.query_one("#brief-pane Markdown", Markdown).update(instance.brief(spoken()))
+        definition = self._seat.instance.definition
+        facts = [words.SEED.say(seed=self._seat.instance.seed), words.MINUTES.say(minutes=definition.minutes)]
+        self.query_one(Title).show(definition.title.text.say(), " · ".join(facts))
+        tabs = self.query_one("#panes", Tabs)
+        for pane, word in PANES.items():
+            tabs.query_one(f"#to-{pane}", Tab).label = word.say()
+        self.query_one("#brief-text", Markdown).update(self._seat.instance.brief(spoken()))
         self.query_one(Lamps).speak()
+        self.query_one(Plant).speak()
         self.query_one(Files).speak()
         self.query_one(Traffic).speak()
-        self._draw()
+        self.query_one(KeyLine).speak()
+        self._show_lamp_line()
 
-    def _draw(self) -> None:
-        pane = self.query_one("#plant-pane")
-        width = max(40, pane.size.width - 2)
-        self.query_one("#drawing", Static).update(Line("\n").join(draw(self._seat.plant(), width)))
+    def _doors(self) -> Sequence[str]:
+        published = self._seat.published
+        return [
+            words.DOOR.say(port=published[door.name].port, target=door.to, name=door.name, through=door.through)
+            for door in self._seat.instance.definition.publish
+            if door.name in published
+        ]
 
-    # -- what the seat says ----------------------------------------------------------------------------------------
+    # -- what the seat says ------------------------------------------------------------------------------------------
+
+    def _listen(self, event: events.Event) -> None:
+        """Traffic goes straight to where it is collected: there may be hundreds of lines a second."""
+        if isinstance(event, events.ObservationSeen):
+            self.query_one(Traffic).add(event.observation, event.summary)
+            self.query_one(Plant).busy(event.observation.client, event.observation.server)
+        else:
+            self.post_message(SeatSays(event))
 
     @on(SeatSays)
     def hear(self, message: SeatSays) -> None:
         match message.event:
-            case events.VerdictChanged(check_id, verdict, sentence):
-                self._show_verdict(check_id, verdict, sentence)
-            case events.ObservationSeen(observation, summary):
-                self.query_one(Traffic).add(observation.at, observation.client, observation.server, summary)
+            case events.VerdictChanged(check_id, verdict):
+                self._show_verdict(check_id, verdict)
             case events.ConfigurationApplied(file):
-                self._configured(file)
+                self._show_applied(file)
             case events.ConfigurationRefused(file, problems):
-                self.notify(str(problems[0]), title=words.NOT_SAVED.say(file=file), severity="error", markup=False)
+                self._show_refused(file, problems)
             case events.DeviceNotice(host, text):
                 self.notify(text, title=host, markup=False)
-            case events.HandInProgress() | events.ResultReady():
-                pass  # whoever handed in looks after these
+            case _:
+                pass  # whoever handed in looks after progress and result
 
-    def _show_verdict(self, check_id: str, verdict: Verdict, sentence: str) -> None:
-        self.query_one(Lamps).show(check_id, verdict, sentence)
+    def _show_verdict(self, check_id: str, verdict: Verdict) -> None:
+        sentence = self._checks[check_id].sentence(verdict)
+        if self.query_one(Lamps).show(check_id, verdict, sentence):
+            self._show_lamp_line()
 
-    def _configured(self, file: str) -> None:
-        self._draw()
-        if not self.query_one(Files).reload(file):
-            self.notify(words.CHANGED_OUTSIDE.say(file=file), severity="warning", markup=False)
+    def _show_lamp_line(self) -> None:
+        self.query_one("#lamp-line", Static).update(self.query_one(Lamps).line)
 
-    @on(TabbedContent.TabActivated, "#tabs")
-    def draw_when_shown(self) -> None:
-        # Before it was shown, a pane has no width to draw for.
-        self.call_after_refresh(self._draw)
+    def _show_applied(self, file: str) -> None:
+        self.query_one(Plant).look()
+        self.notify(words.APPLIED.say(file=file), markup=False)
+        self._catch_up(file)
 
-    # -- what the trainee does -------------------------------------------------------------------------------------
+    def _show_refused(self, file: str, problems: Sequence[Problem]) -> None:
+        first = problems[0]
+        place = f"{file}:{first.line}" if first.line else file
+        reason = f"{place}\n{sentence_of(first)}"
+        self.notify(reason, title=words.NOT_APPLIED.say(), severity="error", timeout=10, markup=False)
+        self._catch_up(file)
 
-    @on(FileEditor.Saved)
-    def tell_saved(self, message: FileEditor.Saved) -> None:
-        if message.problems:
-            self.notify(words.NOT_SAVED.say(file=message.file), severity="error", markup=False)
-        else:
-            self.notify(words.SAVED.say(file=message.file), markup=False)
+    def _catch_up(self, file: str) -> None:
+        if not self.query_one(Files).catch_up(file):
+            self.notify(words.CHANGED_OUTSIDE.say(file=file), severity="warning", timeout=10, markup=False)
 
-    def action_tab(self, pane: str) -> None:
-        tabs = self.query_one("#tabs", TabbedContent)
-        tabs.active = "traffic-tab" if pane == "traffic" else pane
-        focus = {"brief": "#brief-pane", "plant": "#plant-pane", "traffic": "#traffic"}
+    # -- what the trainee does ---------------------------------------------------------------------------------------
+
+    def action_pane(self, pane: str) -> None:
+        """To a pane; from the pane to the whole width for it, and back."""
+        if self.focused is not None and self.query_one(f"#{pane}") in self.focused.ancestors_with_self:
+            self.toggle_class("-zoom")
+        self.query_one("#panes", Tabs).active = f"to-{pane}"
+        self._show_pane(pane)
         if pane == "files":
             self.call_after_refresh(self.query_one(Files).enter)
         else:
-            self.call_after_refresh(self.query_one(focus[pane]).focus)
+            focus = {"brief": "#brief", "plant": "#sheet", "traffic": "#traffic-log"}[pane]
+            self.call_after_refresh(self.query_one(focus).focus)
 
-    def action_hint(self) -> None:
-        hints = [tier for hint in self._seat.instance.definition.hints for tier in hint.tiers]
-        if self._hints_used < len(hints):
-            self._hints_used += 1
-        if not hints:
+    @on(Tabs.TabActivated, "#panes")
+    def show_chosen_pane(self, event: Tabs.TabActivated) -> None:
+        self._show_pane((event.tab.id or "").removeprefix("to-"))
+
+    def _show_pane(self, pane: str) -> None:
+        self.set_class(False, "-tasks")
+        self.set_class(pane == "traffic", "-traffic")
+        self.set_class(pane == "plant", "-plant")
+        if pane != "traffic":
+            self.query_one("#pane", ContentSwitcher).current = pane
+
+    @on(Plant.Opened)
+    def open_file(self, message: Plant.Opened) -> None:
+        self.action_pane("files")
+        self.query_one(Files).open(message.file)
+
+    def action_tasks(self) -> None:
+        """To the lamps, and where there is no room for both, in place of everything else."""
+        self.set_class(False, "-zoom")
+        self.set_class(True, "-tasks")
+        self.call_after_refresh(self.query_one(Lamps).focus)
+
+    def action_hints(self) -> None:
+        if self._hints:
+            self.app.push_screen(Hints(self._hints))
+        else:
             self.notify(words.NO_HINTS.say())
-            return
-        shown = [f"{number}. {tier.text.say()}" for number, tier in enumerate(hints[: self._hints_used], 1)]
-        used = words.HINTS_USED.say(count=self._hints_used)
-        self.app.push_screen(Page(f"# {words.HINT_TITLE.say()}\n\n" + "\n\n".join(shown) + f"\n\n*{used}*"))
 
-    @work
+    @work(exclusive=True, group="ask")
     async def action_hand_in(self) -> None:
-        if not await self._sure_about_unsaved() or not await self._ask(words.HAND_IN_QUESTION.say()):
-            return
+        if await self._unsaved_is_settled() and await self._ask(words.HAND_IN_QUESTION.say()) is YES:
+            await self._hand_in()
+
+    async def _hand_in(self) -> None:
         progress = Progress()
         await self.app.push_screen(progress)
         ready: list[events.ResultReady] = []
@@ -196,43 +265,61 @@ class Workbench(Screen[None]):
         try:
             await self._seat.hand_in()
         except Exception as error:
-            self.notify(words.FAILED.say(reason=error), severity="error", timeout=20, markup=False)
+            tell(self, error)
         finally:
             forget()
             progress.dismiss()
         if ready:
-            result = ready[-1]
-            await self.app.push_screen(Result(self._seat.instance, result.score, result.bundle_path))
+            title = self._seat.instance.definition.title.text
+            await self.app.push_screen(Result(title, ready[-1].score, ready[-1].bundle_path))
 
-    @work
+    @work(exclusive=True, group="ask")
     async def action_leave(self) -> None:
-        if await self._sure_about_unsaved() and await self._ask(words.QUIT_QUESTION.say()):
-            await self.leave()
+        await self.leave()
 
-    async def leave(self) -> None:
-        """Switch the plant off and go back."""
-        self.notify(words.CLOSING.say())
-        await self.close_seat()
+    async def leave(self) -> bool:
+        """Ask, switch the plant off and go back; whether that was done."""
+        unsaved = bool(self.query_one(Files).unsaved)
+        if not await self._unsaved_is_settled():
+            return False
+        if not unsaved and await self._ask(words.LEAVE_QUESTION.say()) is not YES:
+            return False
+        self.query_one(Title).tell(words.CLOSING.say())
+        with told(self):
+            await self.close_seat()
         self.dismiss()
+        return True
 
     async def close_seat(self) -> None:
-        """Switch the plant off, even if whoever waits for it gives up."""
-        await asyncio.shield(self._seat.close())
+        """Switch the plant off, once, and even if whoever waits for it gives up."""
+        if not self._is_closed:
+            self._is_closed = True
+            await asyncio.shield(self._seat.close())
 
-    async def _sure_about_unsaved(self) -> bool:
-        unsaved = self.query_one(Files).unsaved
-        return not unsaved or await self._ask(words.UNSAVED_QUESTION.say(files=", ".join(unsaved)))
+    async def _unsaved_is_settled(self) -> bool:
+        """Whether one may go on: nothing is unsaved, or somebody has said what is to become of it."""
+        files = self.query_one(Files)
+        if not files.unsaved:
+            return True
+        question = words.UNSAVED_QUESTION.say(files=", ".join(files.unsaved))
+        answer = await self._ask(question, (_SAVE, _DISCARD, _STAY))
+        return files.save_all() if answer is _SAVE else answer is _DISCARD
 
-    async def _ask(self, question: str) -> bool:
-        return await self.app.push_screen_wait(Question(question))
+    async def _ask(self, question: str, answers: Sequence[Answer] = (YES, NO)) -> Answer:
+        return await self.app.push_screen_wait(Question(question, answers))
 
 
 def _lamps(instance: Instance) -> tuple[LampGroup, ...]:
     return tuple(
         LampGroup(
-            task.title.text,
+            task.name,
             task.item,
-            tuple(Lamp(check.id, check.title.text, check.points) for check in task.checks),
+            tuple(LampSpec(check.id, check.name, check.points) for check in task.checks),
         )
         for task in instance.definition.tasks
     )
+
+
+def _hint_cards(instance: Instance) -> list[HintCard]:
+    titles = {task.id: task.name for task in instance.definition.tasks}
+    return [HintCard(titles[hint.task], tuple(tier.text for tier in hint.tiers)) for hint in instance.definition.hints]
