@@ -58,6 +58,8 @@ class Plant:
         for ends in sorted(ends for ends, cable in before.items() if after.get(ends) != cable):
             network.unplug(ends[0])
         for ends in sorted(ends for ends, cable in after.items() if before.get(ends) != cable):
+            for end in ends:
+                network.unplug(end)  # somebody may have put another cable there meanwhile
             network.plug(*ends)
         loose, joined = wires_of(self._config.wiring), wires_of(wiring)
         for a, b in sorted(loose - joined):
@@ -82,6 +84,22 @@ class Plant:
             else:
                 self._running.add(name)
                 await self._on(name, self.appliances[name].start)
+
+    async def halt(self, name: str) -> None:
+        """Stop what runs on a device while it keeps its power and its place on the network; raises KeyError."""
+        async with self._busy[name]:
+            if name in self._running:
+                self._running.discard(name)
+                await self.network.hosts[name].spawn(self.appliances[name].stop())
+
+    async def resume(self, name: str) -> None:
+        """Start it again where it does not run; raises KeyError."""
+        await self._follow_power(name)
+
+    def settle(self, name: str, config: HostConfig) -> None:
+        """Change a host's network settings under its appliance, which is not told; raises KeyError."""
+        self._config = replace(self._config, hosts={**self._config.hosts, name: config})
+        self.network.hosts[name].configure(config)
 
     async def _on(self, name: str, work: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
         """Let an appliance do something on its host, the host being configured first."""

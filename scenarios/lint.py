@@ -115,9 +115,8 @@ def _usage(instance: Instance) -> Iterator[Problem]:
         read_folder(instance, files).wiring
         for files in (instance.start, *(solution.files for solution in instance.solutions()))
     ]
-    cabled = {
-        port.host for wiring in wirings for joint in (*wiring.cables, *wiring.wires) for port in (joint.a, joint.b)
-    }
+    ends = (end for wiring in wirings for joint in (*cables_of(wiring), *wires_of(wiring)) for end in joint)
+    cabled = {end.host for end in ends}
     spoken_of = {host for _, check in instance.definition.checks() for _, host in hosts_of(check.given)}
     spoken_of |= {each.through for each in instance.definition.publish}
     for name, kind in instance.kinds.items():

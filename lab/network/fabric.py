@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING
 
 from lab.model.frame import Port, Tap
@@ -19,6 +21,7 @@ from lab.network.loop import PlantLoop
 
 if TYPE_CHECKING:
     from lab.network.host import Host
+    from lab.network.namespace import RealHost
     from lab.network.switch import Switch
 
 TapListener = Callable[[Tap, int, bytes], None]
@@ -47,6 +50,21 @@ class Impairment:
     delay: float = 0.0
     jitter: float = 0.0
     """Up to so much is added to the delay, differently for every frame, so frames may overtake one another."""
+    overtaken: float = 0.0
+    """Share of frames that wait `hold` seconds longer than the others, which overtake them."""
+    hold: float = 0.01
+
+    def __and__(self, other: Impairment) -> Impairment:
+        """What a cable does that suffers from both."""
+        return Impairment(
+            loss=1 - (1 - self.loss) * (1 - other.loss),
+            duplicate=1 - (1 - self.duplicate) * (1 - other.duplicate),
+            corrupt=1 - (1 - self.corrupt) * (1 - other.corrupt),
+            delay=self.delay + other.delay,
+            jitter=self.jitter + other.jitter,
+            overtaken=1 - (1 - self.overtaken) * (1 - other.overtaken),
+            hold=max(self.hold, other.hold),
+        )
 
 
 def _nowhere(frame: bytes) -> None:
@@ -136,6 +154,8 @@ class Way:
             frame = bytes(flipped)
         for _ in range(2 if bad.duplicate and chance.random() < bad.duplicate else 1):
             delay = bad.delay + (chance.random() * bad.jitter if bad.jitter else 0.0)
+            if bad.overtaken and chance.random() < bad.overtaken:
+                delay += bad.hold
             if delay:
                 self._network.post_later(self, frame, delay)
             else:
@@ -170,7 +190,8 @@ class Cable:
         self.there: Way | None = None
         """From a to b, while the link is up."""
         self.back: Way | None = None
-        self._impairments: dict[str, Impairment] = {}
+        self._impairments: dict[tuple[Port, str], Impairment] = {}
+        """By the end that sends and the cause."""
 
     @property
     def is_up(self) -> bool:
@@ -180,27 +201,25 @@ class Cable:
         """The socket at the other end."""
         return self.b if self.a.port == port else self.a
 
-    def impair(self, impairment: Impairment | None) -> None:
-        """Make both directions bad, or good again."""
-        self._impair("there", impairment)
-        self._impair("back", impairment)
+    def impair(self, impairment: Impairment | None, cause: str = "") -> None:
+        """Make both directions bad, or good again as far as this cause is concerned."""
+        self.impair_from(self.a.port, impairment, cause)
+        self.impair_from(self.b.port, impairment, cause)
 
-    def impair_from(self, port: Port, impairment: Impairment | None) -> None:
-        """Make one direction bad, or good again: that of the frames which this end sends."""
-        self._impair("there" if self.a.port == port else "back", impairment)
-
-    def _impair(self, direction: str, impairment: Impairment | None) -> None:
+    def impair_from(self, port: Port, impairment: Impairment | None, cause: str = "") -> None:
+        """The same for one direction: that of the frames which this end sends."""
         if impairment is None:
-            self._impairments.pop(direction, None)
+            self._impairments.pop((port, cause), None)
         else:
-            self._impairments[direction] = impairment
+            self._impairments[port, cause] = impairment
         self.apply_impairments()
 
     def apply_impairments(self) -> None:
         """A cable stays as bad as it is when its link comes up anew."""
-        for direction, way in (("there", self.there), ("back", self.back)):
+        for jack, way in ((self.a, self.there), (self.b, self.back)):
             if way is not None:
-                way.impair(self._impairments.get(direction))
+                causes = [bad for (port, _), bad in self._impairments.items() if port == jack.port]
+                way.impair(reduce(and_, causes) if causes else None)
 
 
 class Network:
@@ -211,6 +230,8 @@ class Network:
         self.seed = seed
         self.hosts: dict[str, Host] = {}
         self.switches: dict[str, Switch] = {}
+        self.real_hosts: dict[str, RealHost] = {}
+        """Those that stand in for simulated ones, by their name."""
         self.taps: list[TapListener] = []
         self.serial_taps: list[TapListener] = []
         """Called with every frame of a serial bus, when its last character is through."""
@@ -285,6 +306,11 @@ class Network:
             cable.carries = carries
             self._update(cable)
         return jack
+
+    def remove_jack(self, port: Port) -> None:
+        """Take a socket away, and its cable with it; raises KeyError for an unknown port."""
+        self.unplug(port)
+        del self._jacks[port]
 
     @property
     def ports(self) -> tuple[Port, ...]:

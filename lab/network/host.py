@@ -34,6 +34,7 @@ EPHEMERAL: Final = range(49152, 65536)
 """RFC 6335 section 6."""
 _IPV4, _ARP, _VLAN = (kind.to_bytes(2, "big") for kind in (ethernet.IPV4, ethernet.ARP, ethernet.VLAN))
 _LEAST_MTU: Final = 576
+_BACKLOG: Final = 128
 _NO_MAC = bytes(6)
 _ANY = bytes(4)
 _LIMITED_BROADCAST = b"\xff" * 4
@@ -64,11 +65,21 @@ class Listener:
         self.host, self.address, self.port = host, address, port
         self.context = contextvars.copy_context()
         self.server: PlantServer
+        self.waiting: list[TcpTransport] | None = None
+        """Connections that a hung server has not taken yet."""
         self._protocol_factory = protocol_factory
         self._tls = tls
 
     def accept(self, transport: TcpTransport) -> None:
         """A connection is established: give it a protocol."""
+        if self.waiting is not None:
+            # As many as a backlog has room for.
+            if len(self.waiting) >= _BACKLOG:
+                transport.abort()
+                return
+            self.waiting.append(transport)  # the kernel has accepted it, the program does not look
+            transport.connection.pause()
+            return
         try:
             protocol = transport.context.run(self._protocol_factory)
             if self._tls is not None:
@@ -105,6 +116,9 @@ class Host:
         """Who takes frames of other protocols, group addresses included, by EtherType as it stands in the frame."""
         self.resolver: Callable[[str], Awaitable[bytes]] | None = None
         """Who is asked for names that the configuration does not have; raises socket.gaierror."""
+        self._blocked: dict[tuple[int, int], int] = {}
+        self.sends_icmp_errors = True
+        """A router that keeps its errors to itself makes black holes."""
         self.clock_offset = 0.0
         """Seconds by which this host's own clock is ahead of the plant's."""
         self._groups: set[bytes] = set()
@@ -216,6 +230,13 @@ class Host:
         nic = self._own.get(address)
         return nic.mtu if nic is not None else MTU
 
+    def change_mac(self, nic: Nic, mac: bytes) -> None:
+        """Give an interface another MAC address than the one burnt in, and its sub-interfaces with it."""
+        for each in (nic, *nic.tagged.values()):
+            each.mac = mac
+            each.neighbours.announce()
+        self.generation += 1
+
     def link_changed(self, nic: Nic, up: bool) -> None:
         """The cable of a port came up or went down."""
         self.generation += 1
@@ -223,10 +244,53 @@ class Host:
             for each in (nic, *nic.tagged.values()):
                 each.neighbours.announce()
 
+    def hang(self, port: int, hung: bool) -> None:
+        """The server on a TCP port hangs: the kernel goes on accepting and acknowledging, and nobody reads or answers.
+
+        Or it goes on. Raises KeyError where nothing listens.
+        """
+        for listener in self._listeners[port]:
+            if hung == (listener.waiting is not None):
+                continue
+            waiting, listener.waiting = listener.waiting or [], [] if hung else None
+            for transport in tuple(listener.server.connections):
+                transport.hang(hung)
+            for transport in waiting:
+                if not transport.is_closing():
+                    listener.accept(transport)
+
+    def block(self, protocol: int, port: int) -> None:
+        """Drop what arrives for a TCP or UDP port, or every echo request where protocol is ICMP; may be said twice."""
+        self._blocked[protocol, port] = self._blocked.get((protocol, port), 0) + 1
+        self.lose_connections_of(port if protocol == ipv4.TCP else 0)
+
+    def unblock(self, protocol: int, port: int) -> None:
+        """Take one `block` back."""
+        left = self._blocked.pop((protocol, port), 0) - 1
+        if left > 0:
+            self._blocked[protocol, port] = left
+
+    def _is_blocked(self, datagram: IPv4) -> bool:
+        if datagram.protocol == ipv4.ICMP:
+            return datagram.payload[:1] == b"\x08" and (ipv4.ICMP, 0) in self._blocked
+        return (datagram.protocol, int.from_bytes(datagram.payload[2:4], "big")) in self._blocked
+
+    def lose_connections_of(self, port: int) -> None:
+        """Forget the connections of one own TCP port, like `lose_connections`."""
+        for transport in self.connections:
+            if transport.local[1] == port:
+                transport.connection.fail(
+                    ConnectionAbortedError(errno.ECONNABORTED, "Software caused connection abort")
+                )
+
+    def lose_connections(self) -> None:
+        """Forget every TCP connection without a word to the other end, which keeps its half."""
+        for transport in self.connections:
+            transport.connection.fail(ConnectionAbortedError(errno.ECONNABORTED, "Software caused connection abort"))
+
     def lose_power(self) -> None:
         """Forget what was only in memory: connections, neighbours, half a datagram."""
-        for transport in self.connections:
-            transport.connection.fail(ConnectionAbortedError(errno.ECONNABORTED, "power lost"))
+        self.lose_connections()
         for nic in self.nics:
             nic.neighbours.forget_all()
         self._reassembler = ipv4.Reassembler()
@@ -577,6 +641,8 @@ class Host:
         if not is_broadcast and not (self._is_mine(destination) and (nic is None or destination[0] != 127)):
             return
         if nic is not None and self.guard is not None and not self.guard(nic, datagram):
+            return
+        if self._blocked and self._is_blocked(datagram):
             return
         for watcher in tuple(self.watchers):
             if watcher(datagram):

@@ -39,17 +39,36 @@ class Neighbours:
         self._host = host
         self._nic = nic
         self._table: dict[bytes, tuple[bytes, float]] = {}
+        self._pinned: dict[bytes, bytes] = {}
+        """Static entries, which nothing heard changes."""
         self._questions: dict[bytes, _Question] = {}
         self._expiry = Timer(host.network.loop, Context(), self._expire)
 
     @property
     def table(self) -> dict[bytes, bytes]:
         """Address to MAC, both as bytes."""
-        return {address: mac for address, (mac, _) in self._table.items()}
+        return {address: mac for address, (mac, _) in self._table.items()} | self._pinned
 
     def find(self, address: bytes) -> bytes | None:
+        if self._pinned and (pinned := self._pinned.get(address)) is not None:
+            return pinned
         entry = self._table.get(address)
         return entry[0] if entry else None
+
+    def pin(self, address: bytes, mac: bytes) -> None:
+        """Enter a static entry."""
+        self._pinned[address] = mac
+        self._host.generation += 1
+
+    def unpin(self, address: bytes) -> None:
+        """Remove a static entry, if there is one."""
+        if self._pinned.pop(address, None) is not None:
+            self._host.generation += 1
+
+    def forget(self, address: bytes) -> None:
+        """Remove what was learnt about one address, if anything."""
+        if self._table.pop(address, None) is not None:
+            self._host.generation += 1
 
     def send(self, address: bytes, frame: bytes, failed: Callable[[], None] | None = None) -> None:
         """Send a frame, its destination MAC still to be filled in, to the neighbour with this address.

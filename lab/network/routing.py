@@ -36,8 +36,6 @@ class Forwarding:
     def __init__(self, host: Host, inspect: Inspect | None = None) -> None:
         self.host = host
         self.inspect = inspect
-        self.sends_errors = True
-        """A router that keeps its ICMP errors to itself makes black holes."""
         self.forwarded = 0
         """Datagrams"""
         self.discarded = 0
@@ -146,7 +144,13 @@ class Forwarding:
         """RFC 1812 section 4.3.2.7: no errors about errors, nor about fragments but the first."""
         self.discarded += 1
         is_error = datagram.protocol == ipv4.ICMP and datagram.payload[:1] not in (b"\x00", b"\x08")
-        if not self.sends_errors or is_error or datagram.offset or nic.address is None or not self._may_complain():
+        if (
+            not self.host.sends_icmp_errors
+            or is_error
+            or datagram.offset
+            or nic.address is None
+            or not self._may_complain()
+        ):
             return
         try:
             self.host.send_ip(IPv4(nic.address, datagram.source, ipv4.ICMP, message.encode()))

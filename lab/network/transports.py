@@ -107,6 +107,7 @@ class TcpTransport(asyncio.Transport):
         self._lost = False
         self._error: OSError | None = None
         self._reading_paused = False
+        self._is_hung = False
         self._writing_paused = False
         self._eof_sent = False
         self._high, self._low = _HIGH_WATER, _LOW_WATER
@@ -278,8 +279,16 @@ class TcpTransport(asyncio.Transport):
             self.host.soon(self._resume_if_wanted)
 
     def _resume_if_wanted(self) -> None:
-        if not self._reading_paused and not self._closing:
+        if not self._reading_paused and not self._closing and not self._is_hung:
             self.connection.resume()
+
+    def hang(self, hung: bool) -> None:
+        """The program stops reading, without knowing, or goes on."""
+        self._is_hung = hung
+        if hung:
+            self.connection.pause()
+        else:
+            self.host.soon(self._resume_if_wanted)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         if high is None:

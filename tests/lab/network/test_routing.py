@@ -215,7 +215,7 @@ def test_tcp_finds_the_paths_size_by_itself_and_a_black_hole_stops_it() -> None:
             return None
 
     async def in_a_black_hole(site: Site) -> bytes | None:
-        site.forwarding.sends_errors = False
+        site.router.sends_icmp_errors = False
         return await transfer(site)
 
     assert run(transfer, mtu=600) == b"y" * 4000
