@@ -13,6 +13,7 @@ from typing import Final, Literal
 from grading import events
 from grading.stimulus import Stimulus
 from scenarios.assembly import Plant
+from scenarios.faults import Injector, left_of
 from scenarios.folder import read_folder
 from scenarios.recorded import DEADLINE, RecordedPlant
 from scenarios.scenario import Instance
@@ -45,7 +46,7 @@ def run(
     deadline: float = DEADLINE,
 ) -> Run:
     """Carry out an acceptance run in this thread; raises FileError where the files are no configuration of the plant."""
-    config = read_folder(instance, files)
+    started, config = read_folder(instance, instance.start), read_folder(instance, files)
     settings = instance.definition.acceptance
     recorded = RecordedPlant(instance)
 
@@ -53,6 +54,8 @@ def run(
         recorded.note("AcceptanceBegan", {"scenario": instance.id, "seed": instance.seed})
         progress("boot", 0, 1)
         await plant.boot(config)
+        faults = Injector(plant, recorded.note)
+        faults.schedule(left_of(instance.definition.faults, started.wiring, config.wiring))
         progress("settle", 0, 1)
         await asyncio.sleep(settings.settle)
         recorded.note(events.SETTLED, {})
@@ -64,6 +67,7 @@ def run(
             done = plant.loop.time() - began
         progress("drive", done, total)
         await asyncio.sleep(max(_AFTERWARDS, settings.duration - done))
+        faults.close()
         recorded.note("AcceptanceEnded", {})
         progress("drive", total, total)
 

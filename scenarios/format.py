@@ -79,6 +79,18 @@ class PublishFile(Strict):
     local: StrictInt = Field(ge=1024, le=65535)
 
 
+class FaultFile(Strict):
+    """A fault of the catalogue in `scenarios/faults/`."""
+
+    fault: str
+    at: float = Field(0.0, ge=0)
+    """Plant seconds after everything has been switched on."""
+    until: float | None = Field(None, gt=0)
+    """When it goes away by itself; by default it stays until it is repaired."""
+    where: dict[str, Any] = Field(default_factory=dict)
+    """Its parameters."""
+
+
 class ScenarioFile(Strict):
     id: str
     title: Bilingual
@@ -96,6 +108,8 @@ class ScenarioFile(Strict):
     wrong: dict[str, WrongFile] = Field(default_factory=dict)
     acceptance: AcceptanceFile = Field(default_factory=AcceptanceFile)
     publish: list[PublishFile] = Field(default_factory=list)
+    faults: list[FaultFile] = Field(default_factory=list)
+    """What is wrong with the plant, from the beginning or from some time on."""
 
     def checks(self) -> Iterator[tuple[Task, CheckSpec]]:
         for task in self.tasks:

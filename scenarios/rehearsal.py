@@ -13,6 +13,7 @@ from lab.model.document import parse
 from lab.wire import modbus
 from scenarios import folder
 from scenarios.assembly import Plant
+from scenarios.faults import Injector
 from scenarios.format import WriteFile
 from scenarios.marking import Work
 from scenarios.recorded import RecordedPlant
@@ -30,6 +31,8 @@ def rehearse(instance: Instance, files: Mapping[str, str], deeds: Sequence[Write
 
     async def story(plant: Plant) -> None:
         await plant.boot(start)
+        faults = Injector(plant, recorded.note)
+        faults.schedule(instance.definition.faults)
         await asyncio.sleep(_A_WHILE)
         for deed in deeds:
             await plant.network.hosts[deed.source].spawn(_write(deed))
@@ -38,6 +41,7 @@ def rehearse(instance: Instance, files: Mapping[str, str], deeds: Sequence[Write
                 await _apply(instance, plant, name, text)
                 recorded.note(events.CONFIGURATION_APPLIED, {"file": name})
         await asyncio.sleep(_A_WHILE)
+        faults.close()
         recorded.note("HandedIn", {})
 
     return Work(recorded.run(story), EPOCH_NS), recorded.failure

@@ -11,6 +11,7 @@ from grading.task import complaints as complaints_of_tasks
 from lab.model.document import FileError, Problem
 from lab.text import Text
 from scenarios import folder
+from scenarios.faults import CannotInject, read_fault
 from scenarios.format import REFERENCE
 from scenarios.kinds import SWITCHES, known_kinds
 from scenarios.problems import UNKNOWN_CHECK, UNKNOWN_HOST, UNKNOWN_KIND, nearest, unknown, unknown_in
@@ -48,6 +49,7 @@ def complaints(instance: Instance) -> Iterator[Problem]:
     if not hosts:
         yield from _files(instance)
         yield from _published(instance)
+        yield from _faults(instance)
 
 
 def _hosts(instance: Instance) -> Iterator[Problem]:
@@ -161,6 +163,14 @@ def _published(instance: Instance) -> Iterator[Problem]:
             yield unknown_in(document, ("publish", row, "through"), UNKNOWN_HOST, each.through, hosts)
     yield from _repeated(instance, ((each.name, ("publish", row, "name")) for row, each in enumerate(published)))
     yield from _repeated(instance, ((str(each.local), ("publish", row, "local")) for row, each in enumerate(published)))
+
+
+def _faults(instance: Instance) -> Iterator[Problem]:
+    for row, each in enumerate(instance.definition.faults):
+        try:
+            read_fault(each.fault, each.where)
+        except CannotInject as error:
+            yield instance.document.problem(("faults", row), error.text, **error.facts)
 
 
 def _repeated(instance: Instance, ids: Iterable[tuple[str, tuple[str | int, ...]]]) -> Iterator[Problem]:

@@ -29,6 +29,7 @@ from lab.seat.workphase import WorkPhase
 from lab.text import Text
 from scenarios import folder as plan
 from scenarios.assembly import Plant, complain_to
+from scenarios.faults import Injector, left_of
 from scenarios.folder import PlantConfig
 from scenarios.scenario import Instance, Scenario, find
 
@@ -61,6 +62,8 @@ class Seat:
         # Not the trainee's seed: with that an attempt gone on with would begin with the ports and sequence numbers it
         # had before, and its connections could not be told from those that a crash left open.
         self._plant = Plant(loop, instance.kinds, loop.epoch_ns, self._phase.truth)
+        self.faults = Injector(self._plant, lambda event, facts: self._phase.note(event, **facts))
+        """What is wrong with the plant, and how an instructor makes it so."""
         self._notices: list[DeviceNotice] = []
         self._refused: dict[str, ConfigurationRefused] = {}
         """Files the plant does not run with, and why."""
@@ -170,6 +173,7 @@ class Seat:
         for door in self.published.values():
             door.close()
         self.published.clear()
+        self.faults.close()
         self._phase.stop(self._plant.network)
         await self._plant.stop()
         self._phase.note("SeatClosed")
@@ -183,7 +187,12 @@ class Seat:
         await self._phase.recall()
         self._phase.start(self._plant.network)
         self._phase.note("SeatOpened", scenario=self.instance.id, seed=self.instance.seed)
-        await self._plant.boot(self._last_good())
+        config = self._last_good()
+        await self._plant.boot(config)
+        started = plan.read_folder(self.instance, self.instance.start)
+        begun_anew = config == started
+        faults = self.instance.definition.faults
+        self.faults.schedule(faults if begun_anew else left_of(faults, started.wiring, config.wiring))
         await self._publish_ports()
         begun = self._loop.create_future()
         self._watching = self._loop.create_task(self._watch(begun), name="watch the folder")

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from scenarios.faults import addresses, cables, hosts
 from scenarios.faults.fault import FAULTS, CannotInject, Fault
-from scenarios.faults.injection import FaultSpec, Injected, Injector, read_fault
+from scenarios.faults.injection import Injected, Injector, left_of, read_fault
 
-__all__ = [
-    "FAULTS",
-    "CannotInject",
-    "Fault",
-    "FaultSpec",
-    "Injected",
-    "Injector",
-    "addresses",
-    "cables",
-    "hosts",
-    "read_fault",
-]
+KINDS = (addresses, cables, hosts)
+"""The modules whose faults are in the catalogue."""
+
+__all__ = ["FAULTS", "KINDS", "CannotInject", "Fault", "Injected", "Injector", "left_of", "read_fault"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from lab.model.plant import Strict
+from lab.model.plant import Strict, Wiring
 from lab.text import Text
 from scenarios.assembly import Plant
 from scenarios.faults.fault import FAULTS, CannotInject, Fault, Repair, repair
+from scenarios.folder import cables_of
+from scenarios.format import FaultFile
 from scenarios.problems import nearest
 
 UNKNOWN_FAULT = Text(zh="没有故障 {wrong!r}{hint}", en="there is no fault {wrong!r}{hint}")
@@ -20,18 +22,6 @@ WRONG_PARAMETER = Text(zh="故障 {name}：{place}：{what}", en="fault {name}: 
 
 Note = Callable[[str, Mapping[str, Any]], None]
 """Called as note(event, facts) with what goes into the journal."""
-
-
-class FaultSpec(Strict):
-    """A fault as a scenario's file asks for it."""
-
-    fault: str
-    at: float = Field(0.0, ge=0)
-    """Plant seconds after everything has been switched on."""
-    until: float | None = Field(None, gt=0)
-    """When it goes away by itself; by default it stays."""
-    where: dict[str, Any] = Field(default_factory=dict)
-    """Its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +47,21 @@ def read_fault(name: str, where: Mapping[str, Any]) -> tuple[Fault, Strict]:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "where"
         raise CannotInject(WRONG_PARAMETER, name=name, place=place, what=first["msg"]) from None
+
+
+def left_of(specs: Sequence[FaultFile], before: Wiring, after: Wiring) -> list[FaultFile]:
+    """The faults that a plant still has after work on it: a fault of a cable has gone with the cable.
+
+    Faults that last for a time only are over.
+    """
+    old, new = cables_of(before), cables_of(after)
+    gone = {end for ends, cable in old.items() if new.get(ends) != cable for end in ends}
+    left = []
+    for spec in specs:
+        _, parameters = read_fault(spec.fault, spec.where)
+        if spec.until is None and getattr(parameters, "port", None) not in gone:
+            left.append(spec)
+    return left
 
 
 class Injector:
@@ -94,7 +99,7 @@ class Injector:
         for injected in reversed(self.active):
             await self.repair(injected)
 
-    def schedule(self, specs: list[FaultSpec]) -> None:
+    def schedule(self, specs: Sequence[FaultFile]) -> None:
         """Let faults come and go at their times, counted from now."""
         for spec in specs:
             self._scheduled.append(self._plant.loop.create_task(self._follow(spec), name=f"fault {spec.fault}"))
@@ -105,7 +110,7 @@ class Injector:
             task.cancel()
         self._scheduled.clear()
 
-    async def _follow(self, spec: FaultSpec) -> None:
+    async def _follow(self, spec: FaultFile) -> None:
         await asyncio.sleep(spec.at)
         injected = await self.inject(spec.fault, spec.where)
         if spec.until is not None:

@@ -385,6 +385,8 @@ async def test_handing_in_asks_first_and_ends_with_the_marks(seat: FakeSeat) -> 
         assert pilot.app.screen.query_one(Digits).value == "40"
         assert "it would not" in marked(pilot)
         assert "reduced because “modbus” did not pass" in marked(pilot)
+        titles = list(pilot.app.screen.query("CheckRow .title"))
+        assert all(title.size.width > 20 for title in titles), "and there is room to read what was marked"
         assert "evidence.zip" in text_of(pilot, "#where")
         await pilot.press("f8")
         await until(pilot, lambda: "不行" in marked(pilot))

@@ -13,7 +13,7 @@ from lab.model.plant import Wiring
 from lab.wire import ipv4
 from lab.wire.tcp import Flag
 from lab.wire.tcp import decode as decode_segment
-from scenarios.faults import FaultSpec
+from scenarios.format import FaultFile
 
 HOST = {"host": "boiler"}
 
@@ -181,8 +181,8 @@ def test_faults_come_and_go_by_schedule_and_the_journal_says_when() -> None:
     async def story(site: Broken) -> None:
         site.faults.schedule(
             [
-                FaultSpec(fault="cable-broken", at=5, until=10, where={"port": "boiler/eth0"}),
-                FaultSpec(fault="stopped-service", at=20, where={"host": "boiler"}),
+                FaultFile(fault="cable-broken", at=5, until=10, where={"port": "boiler/eth0"}),
+                FaultFile(fault="stopped-service", at=20, where={"host": "boiler"}),
             ]
         )
         seen = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_a_flapping_cable_is_up_and_down_by_turns() -> None:
         for _ in range(28):
             await asyncio.sleep(0.5)
             seen.append(jack.is_connected)
-        changes = sum(a != b for a, b in zip(seen, seen[1:], strict=False))
+        changes = sum(a != b for a, b in itertools.pairwise(seen))
         assert changes >= 3
         await site.faults.repair(fault)
         await asyncio.sleep(20)
@@ -135,7 +136,7 @@ def test_reordered_frames_overtake_one_another() -> None:
             await asyncio.sleep(1)
             sender.close()
             order = [each.payload[8] for each in site.datagrams("boiler") if each.protocol == ipv4.UDP]
-            return sum(a > b for a, b in zip(order, order[1:], strict=False))
+            return sum(a > b for a, b in itertools.pairwise(order))
 
         assert await out_of_order() == 0
         fault = await site.faults.inject("frame-reordering", {**BOILER, "share": 0.2, "hold": 0.02})
