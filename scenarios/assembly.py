@@ -96,6 +96,12 @@ class Plant:
         """Start it again where it does not run; raises KeyError."""
         await self._follow_power(name)
 
+    async def restart(self, name: str) -> None:
+        """Stop and start what runs on a device, if anything does; raises KeyError."""
+        if name in self._running:
+            await self.halt(name)
+            await self.resume(name)
+
     def settle(self, name: str, config: HostConfig) -> None:
         """Change a host's network settings under its appliance, which is not told; raises KeyError."""
         self._config = replace(self._config, hosts={**self._config.hosts, name: config})

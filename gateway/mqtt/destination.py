@@ -12,6 +12,10 @@ from gateway.mqtt.payload import FORMATS
 from gateway.samples import Reason, Report, Unreachable
 from gateway.tasks import cancel, supervised
 from gateway.timing import Backoff
+from lab.network.loop import current_host
+from lab.text import Text
+
+DISK_FULL = Reason(Text(zh="磁盘已满，数据未能缓存", en="the disk is full: data could not be stored"))
 
 
 class Destination:
@@ -48,8 +52,18 @@ class Destination:
 
     def publish(self, report: Report) -> None:
         topic = self._config.topic.format_map({**self._names, "device": report.device, "group": report.group})
-        self._outbox.put(Publication(topic, self._encode(report), self._config.qos, self._config.retain))
+        message = Publication(topic, self._encode(report), self._config.qos, self._config.retain)
+        if not (self._connected and self._outbox.is_flowing) and not self._has_room(message):
+            self._outbox.dropped += 1
+            self._last_error = DISK_FULL
+            return
+        self._outbox.put(message)
         self._something_to_send.set()
+
+    def _has_room(self, message: Publication) -> bool:
+        """What cannot go out has to be stored."""
+        here = current_host.get()
+        return here is None or here.disk.free >= len(message.payload)
 
     def status(self) -> dict[str, object]:
         return {

@@ -32,6 +32,11 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._in_flight)
 
+    @property
+    def is_flowing(self) -> bool:
+        """Whether another message could go out at once."""
+        return len(self._in_flight) < self.window
+
     def put(self, message: Publication) -> None:
         self._waiting.append(message)
         self._trim()

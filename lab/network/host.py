@@ -9,11 +9,12 @@ import socket
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING, Any, Final
 
 from lab.clock import plant_clock
 from lab.model.plant import HostConfig
+from lab.network.disk import Disk
 from lab.network.fabric import Loopback
 from lab.network.loop import current_host
 from lab.network.nic import MTU, Nic, port_nic, sub_interface
@@ -29,6 +30,7 @@ from lab.wire.tcp import decode as decode_segment
 
 if TYPE_CHECKING:
     from lab.network.fabric import Network
+    from lab.network.opcua_identity import Flaw
 
 EPHEMERAL: Final = range(49152, 65536)
 """RFC 6335 section 6."""
@@ -114,11 +116,16 @@ class Host:
         """Raw sockets: each sees what the guard lets in before TCP, UDP and ICMP do; True keeps it from them."""
         self.ethertypes: dict[bytes, Callable[[Nic, bytes], None]] = {}
         """Who takes frames of other protocols, group addresses included, by EtherType as it stands in the frame."""
+        self.arrived_by: Nic | None = None
+        """The interface by which the latest datagram for this host came in, None for one of its own (IP_PKTINFO)."""
         self.resolver: Callable[[str], Awaitable[bytes]] | None = None
         """Who is asked for names that the configuration does not have; raises socket.gaierror."""
         self._blocked: dict[tuple[int, int], int] = {}
         self.sends_icmp_errors = True
         """A router that keeps its errors to itself makes black holes."""
+        self.disk = Disk()
+        self.certificate_flaw: Flaw | None = None
+        """What is wrong with the certificates its programs show from their next start on."""
         self.clock_offset = 0.0
         """Seconds by which this host's own clock is ahead of the plant's."""
         self._groups: set[bytes] = set()
@@ -220,6 +227,24 @@ class Host:
             number = int(vid)
             subs.append(ports[parent].tagged.get(number) or sub_interface(ports[parent], number))
         return (*self.ports, *subs)
+
+    def assign(self, nic: Nic, interface: IPv4Interface | None, router: IPv4Address | None = None) -> None:
+        """Give one interface an address and a default route, as DHCP does, or take them away; the rest stays."""
+        self._own = {address: each for address, each in self._own.items() if each is not nic}
+        self._routes = [entry for entry in self._routes if entry[1] is not nic]
+        nic.address = nic.network = nic.broadcast = None
+        nic.neighbours.forget_all()
+        if interface is not None:
+            nic.address, nic.network = interface.ip.packed, interface.network
+            nic.broadcast = nic.network.broadcast_address.packed
+            self._own[nic.address] = nic
+            self._routes.append((nic.network, nic, None))
+            if router is not None:
+                self._routes.append((IPv4Network("0.0.0.0/0"), nic, router.packed))
+            self._routes.sort(key=lambda entry: -entry[0].prefixlen)
+        self.generation += 1
+        if interface is not None:
+            nic.neighbours.announce()
 
     def nic(self, name: str) -> Nic:
         """Raises KeyError for a port it does not have."""
@@ -644,6 +669,7 @@ class Host:
             return
         if self._blocked and self._is_blocked(datagram):
             return
+        self.arrived_by = nic
         for watcher in tuple(self.watchers):
             if watcher(datagram):
                 return

@@ -42,6 +42,7 @@ class Neighbours:
         self._pinned: dict[bytes, bytes] = {}
         """Static entries, which nothing heard changes."""
         self._questions: dict[bytes, _Question] = {}
+        self._probes: dict[bytes, Callable[[], None]] = {}
         self._expiry = Timer(host.network.loop, Context(), self._expire)
 
     @property
@@ -105,6 +106,15 @@ class Neighbours:
         if self._nic.address is not None:
             self._say(Operation.REQUEST, ethernet.BROADCAST, bytes(6), self._nic.address)
 
+    def probe(self, address: bytes, in_use: Callable[[], None]) -> None:
+        """Ask who has an address before taking it (RFC 5227 section 2.1.1); `in_use` hears until `end_probe`."""
+        self._probes[address] = in_use
+        packet = Arp(Operation.REQUEST, self._nic.mac, bytes(4), bytes(6), address).encode()
+        self._nic.jack.send(ethernet.HEADER.pack(ethernet.BROADCAST, self._nic.mac, ethernet.ARP) + packet)
+
+    def end_probe(self, address: bytes) -> None:
+        self._probes.pop(address, None)
+
     def forget_all(self) -> None:
         self._table.clear()
         for question in self._questions.values():
@@ -114,9 +124,11 @@ class Neighbours:
     def heard(self, packet: Arp) -> None:
         """RFC 826's algorithm: refresh who is known, learn who asks for us, answer."""
         own = self._nic.address
+        sender = packet.sender_ip
+        if self._probes and (in_use := self._probes.get(sender)) is not None:
+            in_use()
         if own is None:
             return
-        sender = packet.sender_ip
         for_us = packet.target_ip == own
         if sender != bytes(4) and sender != own and (for_us or sender in self._table or sender in self._questions):
             self._learn(sender, packet.sender_mac)

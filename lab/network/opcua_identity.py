@@ -27,12 +27,17 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab.network.cache import read_cached, write_cached
+from lab.network.loop import current_host
 
 Role = Literal["server", "client"]
+Flaw = Literal["expired", "wrong-name", "other-key"]
+"""Its validity is over; it is made out to another application; its key is a new one, which nobody trusts yet."""
 _PURPOSES: Final = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
 VALID_FROM: Final = datetime(2020, 1, 1, tzinfo=UTC)
 VALID_UNTIL: Final = datetime(2049, 12, 31, tzinfo=UTC)
+EXPIRED: Final = datetime(2020, 12, 31, tzinfo=UTC)
+"""Before any plant's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,20 @@ class ApplicationIdentity:
 
 
 async def application_identity(uri: str, host: str, role: Role) -> ApplicationIdentity:
-    """The identity of the application `uri` on `host`, the same every time on this computer."""
-    key = _cached_key(uri)
+    """The identity of the application `uri` on `host`, the same every time on this computer.
+
+    Where the current plant host has a `certificate_flaw`, so has the certificate.
+    """
+    here = current_host.get()
+    flaw = here.certificate_flaw if here is not None else None
+    owner = f"{uri}:new" if flaw == "other-key" else uri
+    key = _cached_key(owner)
     if key is None:
-        key = await asyncio.to_thread(_new_key, uri)
-    return ApplicationIdentity(key, _certificate(key, uri, host, role))
+        key = await asyncio.to_thread(_new_key, owner)
+    if flaw == "wrong-name":
+        uri, host = f"{uri}:other", f"{host}-other"
+    until = EXPIRED if flaw == "expired" else VALID_UNTIL
+    return ApplicationIdentity(key, _certificate(key, uri, host, role, until))
 
 
 def _cached_key(uri: str) -> rsa.RSAPrivateKey | None:
@@ -81,7 +95,7 @@ def _key_name(uri: str) -> str:
     return f"opcua-key-{hashlib.sha256(uri.encode()).hexdigest()[:24]}.der"
 
 
-def _certificate(key: rsa.RSAPrivateKey, uri: str, host: str, role: Role) -> x509.Certificate:
+def _certificate(key: rsa.RSAPrivateKey, uri: str, host: str, role: Role, until: datetime) -> x509.Certificate:
     """Self-signed, with the extensions of OPC 10000-6 section 6.2.2."""
     public = key.public_key()
     public_bytes = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -106,7 +120,7 @@ def _certificate(key: rsa.RSAPrivateKey, uri: str, host: str, role: Role) -> x50
         .public_key(public)
         .serial_number(serial)
         .not_valid_before(VALID_FROM)
-        .not_valid_after(VALID_UNTIL)
+        .not_valid_after(until)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
         .add_extension(alternatives, critical=False)

@@ -99,11 +99,11 @@ class Forwarding:
             self.discarded += 1
             return
         if datagram.ttl <= 1:
-            self._fail(nic, datagram, icmp.TimeExceeded(self._original(datagram)))
+            self.fail(nic, datagram, icmp.TimeExceeded(self.quotation(datagram)))
             return
         route = self.host.route(datagram.destination)
         if route is None:
-            self._fail(nic, datagram, icmp.Unreachable(UnreachableCode.NETWORK, self._original(datagram)))
+            self.fail(nic, datagram, icmp.Unreachable(UnreachableCode.NETWORK, self.quotation(datagram)))
             return
         out, next_hop = route
         if self.inspect is not None:
@@ -111,21 +111,23 @@ class Forwarding:
             if inspected is None:
                 self.discarded += 1
                 return
-            datagram = ipv4.decode(inspected[_START:])
+            self.send_on(nic, datagram, ipv4.decode(inspected[_START:]), out, next_hop)
+        else:
+            self.send_on(nic, datagram, datagram, out, next_hop)
+
+    def send_on(self, nic: Nic, arrived: IPv4, datagram: IPv4, out: Nic, next_hop: bytes) -> None:
+        """Send what has become of a datagram that came in by `nic`; errors are about it as it arrived."""
         size = ipv4.HEADER.size + len(datagram.options) + len(datagram.payload)
         if datagram.dont_fragment and size > out.mtu:
             code = UnreachableCode.FRAGMENTATION_NEEDED
-            self._fail(nic, datagram, icmp.Unreachable(code, self._original(datagram), out.mtu))
+            self.fail(nic, arrived, icmp.Unreachable(code, self.quotation(arrived), out.mtu))
             return
-        self._send_on(nic, out, next_hop, datagram)
-
-    def _send_on(self, nic: Nic, out: Nic, next_hop: bytes, datagram: IPv4) -> None:
         self.forwarded += 1
         head = ethernet.HEADER.pack(bytes(6), out.mac, ethernet.IPV4)
         shorter = replace(datagram, ttl=datagram.ttl - 1)
 
         def unreachable() -> None:
-            self._fail(nic, datagram, icmp.Unreachable(UnreachableCode.HOST, self._original(datagram)))
+            self.fail(nic, arrived, icmp.Unreachable(UnreachableCode.HOST, self.quotation(arrived)))
 
         for part in ipv4.fragments(shorter, out.mtu):
             out.neighbours.send(next_hop, head + part.encode(), unreachable)
@@ -136,11 +138,11 @@ class Forwarding:
             self._known[datagram.destination] = (out, mac + out.mac, out.mtu, carry)
 
     @staticmethod
-    def _original(datagram: IPv4) -> bytes:
-        # RFC 1812 section 4.3.2.3: as much of it as fits 576 bytes.
+    def quotation(datagram: IPv4) -> bytes:
+        """As much of it as fits an error of 576 bytes (RFC 1812 section 4.3.2.3)."""
         return datagram.encode()[: 576 - 28]
 
-    def _fail(self, nic: Nic, datagram: IPv4, message: icmp.Unreachable | icmp.TimeExceeded) -> None:
+    def fail(self, nic: Nic, datagram: IPv4, message: icmp.Unreachable | icmp.TimeExceeded) -> None:
         """RFC 1812 section 4.3.2.7: no errors about errors, nor about fragments but the first."""
         self.discarded += 1
         is_error = datagram.protocol == ipv4.ICMP and datagram.payload[:1] not in (b"\x00", b"\x08")
@@ -165,7 +167,7 @@ class Forwarding:
             datagram = ipv4.decode(frame[_START:])
         except Malformed:
             return
-        self._fail(nic, datagram, icmp.Unreachable(code, self._original(datagram)))
+        self.fail(nic, datagram, icmp.Unreachable(code, self.quotation(datagram)))
 
     def _may_complain(self) -> bool:
         now = self.host.network.loop.time()

@@ -37,14 +37,15 @@ TAGS = 200
 _SETTLE = 3.0
 
 
-def configuration() -> PlantConfig:
+def configuration(controllers: tuple[str, ...] = CONTROLLERS) -> PlantConfig:
+    """The plant, with a gateway that reads all of these controllers."""
     hosts = {name: name for name in KINDS if name != "sw"}
     address = {name: f"10.0.0.{place}" for place, name in enumerate(hosts, 10)}
     plain: dict[str, Any] = {name: {"interfaces": {"eth0": {"address": f"{address[name]}/24"}}} for name in hosts}
     places = [("input", 0, "i16"), ("input", 1, "i16"), ("input", 2, "i16"), ("input", 4, "f32"), ("input", 6, "u32")]
     south = []
-    for number, plc in enumerate(CONTROLLERS):
-        count = TAGS // len(CONTROLLERS) + (number < TAGS % len(CONTROLLERS))
+    for number, plc in enumerate(controllers):
+        count = TAGS // len(controllers) + (number < TAGS % len(controllers))
         tags = [
             dict(zip(("table", "address", "type"), places[each % len(places)], strict=True)) | {"name": f"t{each}"}
             for each in range(count)
@@ -62,13 +63,17 @@ def configuration() -> PlantConfig:
     )
 
 
+def addresses(config: PlantConfig) -> dict[str, frozenset[str]]:
+    """Whose address is whose, as a grader wants to know."""
+    return {name: frozenset({str(host.interfaces["eth0"].address.ip)}) for name, host in config.hosts.items()}
+
+
 async def seat(seconds: float, folder: Path) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, PlantLoop)
     plant = Plant(loop, KINDS, 1, lambda at, host, point, value: None)
     config = configuration()
-    names = {str(host.interfaces["eth0"].address.ip): name for name, host in config.hosts.items()}
-    grader = Grader((), {name: frozenset({address}) for address, name in names.items()}, "work", loop.wall_ns())
+    grader = Grader((), addresses(config), "work", loop.wall_ns())
     recorder = Recorder(BehindThread((folder / "capture.pcapng").open("wb"), loop))
     polls: Counter[tuple[str, int]] = Counter()
 

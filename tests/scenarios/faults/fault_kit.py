@@ -156,10 +156,12 @@ def run(story: Callable[[Broken], Awaitable[T]]) -> T:
         loop.set_exception_handler(lambda _, context: complaints.append(repr(context)))
         plant = Plant(loop, KINDS, 1, lambda at, host, point, value: None)
         broken = Broken(plant)
-        await plant.boot(configuration())
-        result = await story(broken)
-        broken.faults.close()
-        await plant.stop()
+        try:
+            await plant.boot(configuration())
+            result = await story(broken)
+        finally:
+            broken.faults.close()
+            await plant.stop()
         assert not [each for each in complaints if "CancelledError" not in each], complaints
         return result
 
