@@ -13,7 +13,7 @@ from grading.grader import grade, stimuli
 from grading.score import Score
 from lab.clock import EPOCH_NS
 from scenarios import acceptance
-from scenarios.kinds import SWITCHES
+from scenarios.kinds import APPLIANCES
 from scenarios.scenario import Instance
 from scenarios.stimuli import chance
 
@@ -96,8 +96,8 @@ def examine_again(instance: Instance, bundle: Bundle, progress: Progress = lambd
 
 
 def endpoints(instance: Instance) -> list[str]:
-    """The hosts that speak IP."""
-    return [name for name, kind in instance.kinds.items() if kind not in SWITCHES]
+    """The hosts that begin and end conversations."""
+    return [name for name, kind in instance.kinds.items() if kind in APPLIANCES and not APPLIANCES[kind].forwards]
 
 
 def versions() -> dict[str, str]:

@@ -36,6 +36,8 @@ class Appliance(ABC, Generic[C]):
     """The Ethernet ports it has."""
     interfaces: ClassVar[tuple[str, ...] | None] = None
     """What may have an IP address; None where all of its ports may, and nothing else."""
+    forwards: ClassVar[bool] = False
+    """Whether what others say to one another goes through it: it begins and ends no conversations of interest."""
     terminals: ClassVar[tuple[str, ...]] = ()
     """Where wires end."""
 
