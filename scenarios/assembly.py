@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.model.plant import HostConfig, Wiring
 from lab.network.appliance import Appliance, Value
+from lab.network.automatic import Automatic
 from lab.network.fabric import Network
 from lab.network.loop import PlantLoop
 from scenarios.folder import PlantConfig, cables_of, wires_of
@@ -32,12 +33,14 @@ class Plant:
         self._running: set[str] = set()
         self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """One thing at a time is done to a device."""
+        self._automatic: dict[str, Automatic] = {}
         self._following: list[asyncio.Task[None]] = []
         for name, kind in kinds.items():
             if kind in SWITCHES:
                 self.network.add_switch(name, SWITCHES[kind])
             else:
                 APPLIANCES[kind].hardware(self.network, name)
+                self._automatic[name] = Automatic(self.network.hosts[name])
         self.network.power_listeners.append(self._power_changed)
 
     @property
@@ -106,12 +109,14 @@ class Plant:
         """Change a host's network settings under its appliance, which is not told; raises KeyError."""
         self._config = replace(self._config, hosts={**self._config.hosts, name: config})
         self.network.hosts[name].configure(config)
+        self._automatic[name].apply(config)
 
     async def _on(self, name: str, work: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
         """Let an appliance do something on its host, the host being configured first."""
         host = self.network.hosts[name]
         with host.current():
             host.configure(self._config.hosts[name])
+            self._automatic[name].apply(self._config.hosts[name])
             task = self.loop.create_task(work(*arguments), name=f"{work.__name__} {name}")
         await task
 
@@ -128,6 +133,7 @@ class Plant:
                 await self._on(name, self.appliances[name].start)
             elif not on and name in self._running:
                 self._running.discard(name)
+                self._automatic[name].stop()
                 self.network.hosts[name].lose_power()
                 await self.network.hosts[name].spawn(self.appliances[name].stop())
 
@@ -138,6 +144,8 @@ class Plant:
         for name in reversed(self.appliances):
             if name in self._running:
                 await self.network.hosts[name].spawn(self.appliances[name].stop())
+        for automatic in self._automatic.values():
+            automatic.stop()
         self._running.clear()
         self.appliances.clear()
 

@@ -99,6 +99,11 @@ def read_config(plan: Plan, host: str, document: Document) -> HostConfig:
         for name in config.interfaces
         if port_of_interface(name) not in known
     ]
+    problems.extend(
+        unknown_in(document, ("dhcp_client", index), UNKNOWN_PORT, name, known, host=host)
+        for index, name in enumerate(config.dhcp_client)
+        if port_of_interface(name) not in known
+    )
     if problems:
         raise FileError(problems)
     return config

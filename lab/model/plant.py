@@ -60,6 +60,19 @@ class HostConfig(Strict):
     routes: list[RouteConfig] = Field(default_factory=list)
     hosts: dict[str, IPv4Address] = Field(default_factory=dict)
     """Names this host resolves, as /etc/hosts would."""
+    dhcp_client: list[str] = Field(default_factory=list)
+    """Ports that ask for their address."""
+    name_servers: list[IPv4Address] = Field(default_factory=list)
+    """Name servers, by default those that DHCP names."""
+    time_servers: list[IPv4Address] = Field(default_factory=list)
+    """Time servers, by default those that DHCP names."""
+
+    @model_validator(mode="after")
+    def _one_way_to_an_address(self) -> HostConfig:
+        for name in self.dhcp_client:
+            if name in self.interfaces:
+                raise ValueError(f"{name} has an address already, so it cannot ask for one by DHCP")
+        return self
 
 
 def _port(value: Any) -> Any:

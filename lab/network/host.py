@@ -116,6 +116,8 @@ class Host:
         """Raw sockets: each sees what the guard lets in before TCP, UDP and ICMP do; True keeps it from them."""
         self.ethertypes: dict[bytes, Callable[[Nic, bytes], None]] = {}
         """Who takes frames of other protocols, group addresses included, by EtherType as it stands in the frame."""
+        self.link_listeners: list[Callable[[str, bool], None]] = []
+        """Called as listener(port, up) when a link comes up or goes down."""
         self.arrived_by: Nic | None = None
         """The interface by which the latest datagram for this host came in, None for one of its own (IP_PKTINFO)."""
         self.resolver: Callable[[str], Awaitable[bytes]] | None = None
@@ -268,6 +270,8 @@ class Host:
         if up:
             for each in (nic, *nic.tagged.values()):
                 each.neighbours.announce()
+        for listener in self.link_listeners:
+            listener(nic.name, up)
 
     def hang(self, port: int, hung: bool) -> None:
         """The server on a TCP port hangs: the kernel goes on accepting and acknowledging, and nobody reads or answers.

@@ -88,6 +88,8 @@ def summary(observation: Observation) -> str:
     if sentence is None:
         return type(observation).__name__
     facts: dict[str, Any] = {name: getattr(observation, name) for name in _names(type(observation))}
+    if "server" in facts:
+        facts["server"] = facts["server"] or "?"
     if isinstance(observation, (seen.RegistersRead, seen.RegistersWritten)):
         quantity = max(len(observation.values), 1)
         last = observation.address + quantity - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from lab.model.frame import Port
 from lab.text import Text
@@ -46,13 +47,10 @@ def view(instance: Instance, plant: Plant) -> PlantView:
         peers[a], peers[b] = b, a
     hosts: list[HostView] = []
     for name, host in instance.definition.plant.hosts.items():
-        config = plant.config.hosts.get(name)
         file = config_file(name)
-        ports: list[PortView] = []
-        for port in ports_of(host.kind):
-            interface = config.interfaces.get(port) if config is not None else None
-            address = str(interface.address) if interface is not None else ""
-            ports.append(PortView(port, address, peers.get(Port(name, port))))
+        ports = [
+            PortView(port, _address(plant, name, port), peers.get(Port(name, port))) for port in ports_of(host.kind)
+        ]
         is_editable = file in instance.start
         hosts.append(
             HostView(
@@ -60,3 +58,12 @@ def view(instance: Instance, plant: Plant) -> PlantView:
             )
         )
     return PlantView(tuple(hosts), cables)
+
+
+def _address(plant: Plant, host: str, port: str) -> str:
+    """What a port is reached by now, whether configured or leased; empty where it has no address."""
+    owner = plant.network.hosts.get(host)
+    nic = next((nic for nic in owner.nics if nic.name == port), None) if owner is not None else None
+    if nic is None or nic.address is None or nic.network is None:
+        return ""
+    return f"{IPv4Address(nic.address)}/{nic.network.prefixlen}"

@@ -218,8 +218,8 @@ def _heading(host: HostView) -> Iterator[Part]:
 
 
 def _told(status: Mapping[str, object], depth: int = 0) -> Iterator[Part]:
-    """What a display shows: plain values in one line, groups below their names."""
-    plain = {name: value for name, value in status.items() if not isinstance(value, Mapping)}
+    """What a display shows: plain values in one line, groups and lists below their names."""
+    plain = {name: value for name, value in status.items() if not isinstance(value, Mapping | list | tuple)}
     shown = {name: value for name, value in plain.items() if value is not None and value != ""}
     if shown:
         yield "\n" + "  " * depth
@@ -233,3 +233,7 @@ def _told(status: Mapping[str, object], depth: int = 0) -> Iterator[Part]:
         if isinstance(value, Mapping) and value and depth < _DEEPEST:
             yield f"\n{'  ' * depth}{name}", "$primary"
             yield from _told(value, depth + 1)
+        elif isinstance(value, list | tuple) and value:
+            yield f"\n{'  ' * depth}{name}", "$primary"
+            for entry in value:
+                yield f"\n{'  ' * (depth + 1)}{entry}"
