@@ -27,6 +27,11 @@ _COMMANDS: Final = {
     "lint": "lab.cli.catalogue:lint",
     "new": "lab.cli.catalogue:new",
     "demo": "lab.cli.demo:demo",
+    "attach": "lab.cli.attach:attach",
+    "console": "lab.cli.console:console",
+    "scapy": "lab.cli.scapy:scapy",
+    "nic": "lab.cli.attach:nic",
+    "fault": "lab.cli.fault:fault",
     "doctor": "lab.cli.doctor:doctor",
 }
 
@@ -38,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _write_utf8()
     _keep_libraries_quiet()
     try:
-        options = build().parse_args(arguments)
+        options = _parse(list(arguments))
         if options.version:
             return _version()
         return _carry_out(options)
@@ -51,6 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has had enough, as `head` does.
         sys.stdout = None
         return OK
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """What follows `--` is for another program; argparse would lose it behind an option."""
+    if "--" not in arguments:
+        return build().parse_args(arguments)
+    at = arguments.index("--")
+    options = build().parse_args(arguments[:at])
+    if not hasattr(options, "argv"):
+        return build().parse_args(arguments)
+    options.argv += arguments[at + 1 :]
+    return options
 
 
 def _carry_out(options: argparse.Namespace) -> int:

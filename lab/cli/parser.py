@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
-from lab.cli import words
+from lab.cli import door_parser, fault_parser, words
 from lab.text import LANGUAGES, Text, spoken
 
 USAGE_ERROR: Final = 2
@@ -131,6 +131,9 @@ def build() -> argparse.ArgumentParser:
     each.add_argument("path", metavar="PATH", help=words.NEW_PATH.say())
 
     command("demo", words.DEMO.say(), ["demo", "demo --lang zh"])
+
+    door_parser.add(command, _natural)
+    fault_parser.add(command, _natural)
 
     each = command("doctor", words.DOCTOR.say(), ["doctor", "doctor --json"])
     _json(each)

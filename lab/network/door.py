@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from socket import inet_ntoa
 from typing import Any, TypeVar, cast
 
 from lab.network.host import Host
@@ -38,10 +39,10 @@ _REASONS = {errno.EADDRINUSE: PORT_TAKEN, 10048: PORT_TAKEN, errno.EACCES: PORT_
 _RESET_ON_CLOSE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
-class _End(asyncio.Protocol):
+class End(asyncio.Protocol):
     """One side of a relay."""
 
-    other: _End
+    other: End
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -99,10 +100,11 @@ class _End(asyncio.Protocol):
 
     def reset(self) -> None:
         if self.transport is not None:
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self.transport.abort()
 
 
-class _Inside(_End):
+class _Inside(End):
     """The side in the plant."""
 
     other: Entrance
@@ -112,7 +114,7 @@ class _Inside(_End):
         self.other.let_in()
 
 
-class Entrance(_End):
+class Entrance(End):
     """One visitor: the side on the real socket. Who derives from it says where the visitor wants to go."""
 
     def __init__(self, door: Door) -> None:
@@ -141,7 +143,7 @@ class Entrance(_End):
 
     async def _connect(self, address: str, port: int) -> None:
         try:
-            await self.door.host.network.loop.create_connection(lambda: self.other, address, port)
+            await self.door.connect(lambda: self.other, address, port)
         except OSError as error:
             self.door.refused += 1
             if self.transport is not None:
@@ -172,12 +174,6 @@ class Entrance(_End):
         """There will be no connection inside."""
         self.reset()
 
-    def reset(self) -> None:
-        if self.transport is not None:
-            real = self.transport.get_extra_info("socket")
-            real.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self.transport.abort()
-
     def connection_lost(self, exc: Exception | None) -> None:
         self.door.visitors.discard(self)
         super().connection_lost(exc)
@@ -205,6 +201,15 @@ class Door:
         server = await outside(self.host, address, port, loop.create_server(entrance, address, port))
         self._server = server
         self.address, self.port = server.sockets[0].getsockname()[:2]
+
+    async def connect(self, protocol_factory: Callable[[], End], address: str, port: int) -> None:
+        """Open a connection inside, in the stack that is the host's now; raises OSError."""
+        loop, real = self.host.network.loop, self.host.network.real_hosts.get(self.host.name)
+        if real is None:
+            await loop.create_connection(protocol_factory, address, port)
+        else:
+            target = inet_ntoa(await self.host.resolve(address))
+            await loop.create_task(real.connect(protocol_factory, target, port), context=Context())
 
     def close(self) -> None:
         """Listen no more, and reset whoever is still connected."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from lab.model.frame import Port, Tap
 from lab.network.conductors import Conductors
 from lab.network.loop import PlantLoop
+from lab.network.serial.lines import SerialLines
 
 if TYPE_CHECKING:
     from lab.network.host import Host
@@ -238,6 +239,7 @@ class Network:
         self.power_listeners: list[Callable[[str, bool], None]] = []
         """Called as listener(device, on) when a device loses or gets power."""
         self.conductors = Conductors()
+        self.serial = SerialLines(self)
         self.dropped = 0
         """Frames lost because the whole network was full of them."""
         self._jacks: dict[Port, Jack] = {}

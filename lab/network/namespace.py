@@ -14,17 +14,22 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Interface
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from lab.model.frame import Port
 from lab.network.fabric import MAXIMUM_FRAME, Network
-from lab.network.namespace_child import LARGEST_MESSAGE, receive
-from lab.network.nic import MTU
+from lab.network.namespace_child import receive
+from lab.network.packet_socket import read_frame
+from lab.network.stand_in import TAKEN, StandIn, is_taken
 from lab.text import Text
 
+NOT_LIVE = Text(
+    zh="真实主机只能接入实时运行的工厂：内核的定时器不能跳跃",
+    en="a real host needs live time: its kernel's timers cannot jump",
+)
 NOT_LINUX = Text(
     zh="真实主机需要 Linux 的网络命名空间，本机系统不是 Linux",
     en="a real host needs Linux's network namespaces, and this computer does not run Linux",
@@ -110,12 +115,12 @@ class RealHost:
         self._control = control
         self._cable = cable
         self._running: dict[int, asyncio.Future[int]] = {}
-        self._commands = 0
+        self._sockets: dict[int, asyncio.Future[socket.socket]] = {}
+        self._orders = 0
         self._gone: asyncio.Future[None] = self._loop.create_future()
-        self._simulated = network.hosts[port.host].nic(port.name)
-        self._before = network.jack(port)
-        self._jack = network.replace_jack(port, self._to_kernel, self._link_changed)
-        self._link_changed(self._jack.is_connected)
+        self._stand_in = StandIn(network, port, self._to_kernel, self._link_changed)
+        network.real_hosts[port.host] = self
+        self._link_changed(self._stand_in.jack.is_connected)
         self._loop.add_reader(self._cable, self._from_kernel)
         self._loop.add_reader(control, self._hear)
 
@@ -130,8 +135,8 @@ class RealHost:
         A command that does not exist returns 127, as in a shell. Raises TimeoutError, the command and its children
         being killed, and OSError where the host is gone.
         """
-        self._commands += 1
-        number, exited = self._commands, self._loop.create_future()
+        self._orders += 1
+        number, exited = self._orders, self._loop.create_future()
         reading, writing = os.pipe()
         with os.fdopen(reading, "rb", buffering=0) as pipe:
             try:
@@ -154,9 +159,38 @@ class RealHost:
                 exited.cancel()
                 transport.close()
 
+    async def connect(self, protocol_factory: Callable[[], asyncio.BaseProtocol], address: str, port: int) -> None:
+        """Open a TCP connection of this host's kernel, with a protocol of this program; raises OSError.
+
+        No host of the plant may be current.
+        """
+        raw = await self._open_socket()
+        try:
+            await self._loop.sock_connect(raw, (address, port))
+            await self._loop.create_connection(protocol_factory, sock=raw)
+        except BaseException:
+            raw.close()
+            raise
+
+    async def _open_socket(self) -> socket.socket:
+        """A socket belongs to the network namespace it was made in, whoever uses it."""
+        self._orders += 1
+        number = self._orders
+        made: asyncio.Future[socket.socket] = self._loop.create_future()
+        self._tell({"socket": number})
+        self._sockets[number] = made
+        try:
+            return await made
+        finally:
+            del self._sockets[number]
+
     def command(self, argv: Sequence[str]) -> list[str]:
         """The command line with which any process of this user becomes `argv` in the host, terminal and all."""
         return _helper("enter", str(self._process.pid), *argv)
+
+    async def wait_closed(self) -> None:
+        """Until it is gone, for whatever reason."""
+        await asyncio.shield(self._gone)
 
     async def close(self) -> None:
         """Give the port back to the simulated host, and end everything that `run` started."""
@@ -173,10 +207,10 @@ class RealHost:
     # -- frames ----------------------------------------------------------------------------------------------------
 
     def _from_kernel(self) -> None:
-        receive, send = self._cable.recv, self._jack.send
+        cable, send = self._cable, self._stand_in.jack.send
         try:
             for _ in range(_FRAMES_PER_TURN):
-                send(receive(MAXIMUM_FRAME))
+                send(read_frame(cable, MAXIMUM_FRAME))
         except OSError:
             pass  # nothing more for now, or the cable has been pulled
 
@@ -201,16 +235,29 @@ class RealHost:
 
     def _hear(self) -> None:
         try:
-            data = self._control.recv(LARGEST_MESSAGE)
+            data, descriptors = receive(self._control)
         except ConnectionError:
-            data = b""
+            data, descriptors = b"", []
         if not data:
             self._ended()
             return
         message = json.loads(data)
+        if "socket" in message:
+            self._deliver(message["socket"], descriptors)
+            return
         exited = self._running.get(message["exited"])
         if exited is not None and not exited.done():
             exited.set_result(message["status"])
+
+    def _deliver(self, number: int, descriptors: list[int]) -> None:
+        wanted = self._sockets.get(number)
+        for descriptor in descriptors:
+            made = socket.socket(fileno=descriptor)
+            made.setblocking(False)
+            if wanted is None or wanted.done():
+                made.close()  # nobody waits for it any more
+            else:
+                wanted.set_result(made)
 
     def _ended(self) -> None:
         """The process has closed its end: it is as good as dead."""
@@ -219,19 +266,18 @@ class RealHost:
         self._control.close()
         self._process.wait()
         self._release()
-        for exited in self._running.values():
-            if not exited.done():
-                exited.set_exception(OSError(errno.EPIPE, GONE.say(port=self.port)))
+        awaiting: list[asyncio.Future[Any]] = [*self._running.values(), *self._sockets.values()]
+        for awaited in awaiting:
+            if not awaited.done():
+                awaited.set_exception(OSError(errno.EPIPE, GONE.say(port=self.port)))
 
     def _release(self) -> None:
         if self._cable.fileno() < 0:
             return
         self._loop.remove_reader(self._cable)
         self._cable.close()
-        network, nic = self._network, self._simulated
-        network.enable(self.port, False)
-        nic.jack = network.replace_jack(self.port, self._before.receive, self._before.link_changed)
-        network.enable(self.port, True)  # only now, so that the host announces itself at its new jack
+        self._network.real_hosts.pop(self.port.host, None)
+        self._stand_in.leave()
 
 
 async def attach(
@@ -240,15 +286,17 @@ async def attach(
     address: IPv4Interface,
     gateway: IPv4Address | None = None,
     *,
+    routes: Iterable[tuple[IPv4Network, IPv4Address]] = (),
     names: Mapping[str, IPv4Address] | None = None,
 ) -> RealHost:
     """Put a real host behind a port of a simulated one, whose cable, if any, then ends there.
 
-    `names` is what its /etc/hosts says. Raises ValueError in fast time, where the port has a real host already or has
-    a name Linux cannot give an interface; KeyError for an unknown port; OSError with what `why_not` would say.
+    `routes` are (network, next hop), `names` is what its /etc/hosts says. Raises ValueError in fast time, where the
+    port has a real host already or has a name Linux cannot give an interface; KeyError for an unknown port; OSError
+    with what `why_not` would say.
     """
     if network.loop.is_fast:
-        raise ValueError("a real host needs live time: its kernel's timers cannot jump")
+        raise ValueError(NOT_LIVE.say())
     if len(port.name.encode()) > _LONGEST_NAME:
         raise ValueError(f"Linux has no interface called {port.name!r}")
     _refuse_second(network, port)
@@ -258,9 +306,10 @@ async def attach(
         "name": port.host,
         "interface": port.name,
         "mac": network.hosts[port.host].nic(port.name).mac.hex(),
-        "mtu": MTU,
+        "mtu": network.hosts[port.host].nic(port.name).mtu,
         "address": str(address),
         "gateway": str(gateway) if gateway else None,
+        "routes": [(str(to), str(via)) for to, via in routes],
         "names": {name: str(where) for name, where in (names or {}).items()},
     }
     process, control = _start(port.host)
@@ -284,8 +333,8 @@ async def attach(
 
 
 def _refuse_second(network: Network, port: Port) -> None:
-    if network.jack(port) is not network.hosts[port.host].nic(port.name).jack:
-        raise ValueError(f"there is a real host at {port} already")
+    if is_taken(network, port):
+        raise ValueError(TAKEN.say(port=port))
 
 
 def _start(name: str) -> tuple[subprocess.Popen[bytes], socket.socket]:

@@ -15,31 +15,31 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import selectors
 import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
 from lab.network import netlink
+from lab.network.packet_socket import open_packets
 
-# linux/sched.h, sys/mount.h, linux/prctl.h, linux/if_packet.h, asm/socket.h
+# linux/sched.h, sys/mount.h, linux/prctl.h
 _NEW_MOUNTS, _NEW_HOSTNAME, _NEW_USER, _NEW_NETWORK = 0x00020000, 0x04000000, 0x10000000, 0x40000000
 _READ_ONLY, _NO_SUID, _NO_DEVICES, _NO_EXEC, _BIND, _RECURSIVE, _PRIVATE = 1, 2, 4, 8, 0x1000, 0x4000, 0x40000
 _PARENT_DEATH_SIGNAL, _CHILD_SUBREAPER = 1, 36
-_PACKET, _QDISC_BYPASS, _IGNORE_OUTGOING, _ALL_PROTOCOLS = 263, 20, 23, 3
-_RECEIVE_BUFFER_FORCE = 33
 
 _CABLE = "cable"
 """The interface at the hidden end."""
-_RECEIVE_BUFFER = 4 << 20
-"""Bytes; the kernel accounts over 2 KB for every frame."""
 LARGEST_MESSAGE = 128 << 10
 """Bytes on the control socket; what Linux takes as one argument of a command."""
+_SECONDS_TO_LEAVE = 1.0
 _BACK_DOORS = ("/run/systemd/resolve", "/run/nscd", "/run/avahi-daemon")
 """Sockets of the computer through which names would be looked up outside the plant."""
 
@@ -113,13 +113,16 @@ def build(config: dict[str, Any]) -> tuple[socket.socket, int, int]:
     with _step("cable"):
         _join(hidden)
         netlink.do_without_offloads(_CABLE)
-        packets = _open_packets()
+        packets = open_packets(_CABLE)
         netlink.set_link(_CABLE, up=True)
         _join(own)
     with _step("interface"):
         netlink.set_link(interface, up=True)
         if config["gateway"]:
             netlink.add_default_route(IPv4Address(config["gateway"]))
+        for to, via in config["routes"]:
+            with contextlib.suppress(OSError):  # by way of somebody who is not on the link
+                netlink.add_route(IPv4Network(to), IPv4Address(via))
     _make_at_home(config["name"], str(address.ip), config["names"])
     return packets, hidden, own
 
@@ -145,19 +148,6 @@ def _forget_ipv6() -> None:
     for which in ("all", "default"):
         with contextlib.suppress(FileNotFoundError):
             _write(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6", "1")
-
-
-def _open_packets() -> socket.socket:
-    packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-    packets.setsockopt(_PACKET, _IGNORE_OUTGOING, 1)
-    # A queue would drop what we send until the kernel, in its own time, has noticed that the link is up.
-    packets.setsockopt(_PACKET, _QDISC_BYPASS, 1)
-    try:
-        packets.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER_FORCE, _RECEIVE_BUFFER)
-    except PermissionError:
-        packets.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)  # as much as the system grants
-    packets.bind((_CABLE, _ALL_PROTOCOLS))
-    return packets
 
 
 def _make_at_home(name: str, address: str, names: dict[str, str]) -> None:
@@ -239,6 +229,9 @@ class Server:
             for process, number in self._running.items():
                 if number == order["kill"]:
                     os.killpg(process, signal.SIGKILL)
+        elif "socket" in order:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as made:
+                socket.send_fds(self._control, [json.dumps({"socket": order["socket"]}).encode()], [made.fileno()])
         elif "link" in order:
             _join(self._hidden)
             netlink.set_link(_CABLE, up=order["link"])
@@ -260,6 +253,7 @@ class Server:
                 self._control.send(json.dumps(exited).encode())
 
     def _kill_all(self) -> None:
+        _send_away_visitors(self._own)
         # Descendants of what we kill become our children, until none is left.
         me = os.getpid()
         while children := Path(f"/proc/{me}/task/{me}/children").read_text(encoding="ascii").split():
@@ -267,6 +261,23 @@ class Server:
                 os.kill(int(child), signal.SIGKILL)
             for child in children:
                 os.waitpid(int(child), 0)
+
+
+def _send_away_visitors(own: int) -> None:
+    """End who has entered the host by itself, such as a shell on a terminal: it would keep a host without a cable."""
+    me, inode = os.getpid(), os.fstat(own).st_ino
+    for polite in (True, False):
+        visitors: list[int] = []
+        for entry in os.listdir("/proc"):
+            with contextlib.suppress(OSError):  # it has just ended, or is somebody else's
+                if entry.isdecimal() and int(entry) != me and os.stat(f"/proc/{entry}/ns/net").st_ino == inode:
+                    visitor = os.pidfd_open(int(entry))
+                    visitors.append(visitor)
+                    signal.pidfd_send_signal(visitor, signal.SIGHUP if polite else signal.SIGKILL)
+        until = time.monotonic() + _SECONDS_TO_LEAVE
+        for visitor in visitors:
+            select.select([visitor], [], [], max(0.0, until - time.monotonic()))
+            os.close(visitor)
 
 
 def _start(argv: list[str], output: int) -> int:
@@ -322,7 +333,7 @@ def _serve(control: socket.socket) -> None:
 def _probe() -> None:
     anything = {"name": "probe", "interface": "eth0", "mac": "020000000001", "mtu": 1500, "address": "192.0.2.1/24"}
     try:
-        build({**anything, "gateway": "192.0.2.2", "names": {}})
+        build({**anything, "gateway": "192.0.2.2", "routes": [], "names": {}})
         print("{}")
     except Failed as failed:
         print(json.dumps({"failed": failed.args}))
@@ -335,7 +346,11 @@ def main(arguments: list[str]) -> None:
             os.set_inheritable(int(descriptor), False)
             _serve(socket.socket(fileno=int(descriptor)))
         case ["enter", process, *argv]:
-            enter(int(process), argv)
+            try:
+                enter(int(process), argv)
+            except OSError as error:
+                print(f"{argv[0]}: {error.strerror}", file=sys.stderr)
+                sys.exit(127)
         case ["probe"]:
             _probe()
 

@@ -6,7 +6,7 @@ import array
 import os
 import socket
 import struct
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -23,7 +23,7 @@ _NEW_LINK, _SET_LINK, _NEW_ADDRESS, _NEW_ROUTE = 16, 19, 20, 24
 _IFLA_ADDRESS, _IFLA_NAME, _IFLA_MTU, _IFLA_LINK_INFO, _IFLA_NETNS_FD = 1, 3, 4, 18, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
-_RTA_GATEWAY = 5
+_RTA_DESTINATION, _RTA_GATEWAY = 1, 5
 _UP = 1
 _MAIN_TABLE, _BY_ADMINISTRATOR, _UNICAST = 254, 4, 1
 
@@ -90,8 +90,14 @@ def add_address(name: str, address: IPv4Interface) -> None:
 
 def add_default_route(gateway: IPv4Address) -> None:
     """Send what is for no known network to `gateway`."""
-    head = _ROUTE.pack(socket.AF_INET, 0, 0, 0, _MAIN_TABLE, _BY_ADMINISTRATOR, 0, _UNICAST, 0)
-    _ask(_NEW_ROUTE, _CREATE | _EXCLUSIVE, head, _attribute(_RTA_GATEWAY, gateway.packed))
+    add_route(IPv4Network("0.0.0.0/0"), gateway)
+
+
+def add_route(to: IPv4Network, gateway: IPv4Address) -> None:
+    """Send what is for a network to `gateway`."""
+    head = _ROUTE.pack(socket.AF_INET, to.prefixlen, 0, 0, _MAIN_TABLE, _BY_ADMINISTRATOR, 0, _UNICAST, 0)
+    destination = [_attribute(_RTA_DESTINATION, to.network_address.packed)] if to.prefixlen else []
+    _ask(_NEW_ROUTE, _CREATE | _EXCLUSIVE, head, *destination, _attribute(_RTA_GATEWAY, gateway.packed))
 
 
 def do_without_offloads(name: str) -> None:

@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 
 from grading.verdict import Verdict
 from lab.model.document import FileError, Problem, parse
+from lab.network.fabric import Network
 from lab.network.loop import PlantLoop
 from lab.network.published import Published, publish
+from lab.seat.control import Control
+from lab.seat.doors import Doors
 from lab.seat.events import (
     ConfigurationApplied,
     ConfigurationRefused,
@@ -22,6 +25,7 @@ from lab.seat.events import (
 )
 from lab.seat.handin import Result, hand_in
 from lab.seat.home import folder_for
+from lab.seat.troubles import Troubles
 from lab.seat.view import PlantView, view
 from lab.seat.watch import changes
 from lab.seat.workfolder import WorkFolder
@@ -41,6 +45,15 @@ ELSEWHERE = Text(
 )
 NOT_PUBLISHED = Text(zh="{name} 未能发布：{reason}", en="{name} is not published: {reason}")
 
+KEEPS_ADDRESS = Text(
+    zh="现在是真实主机：新的地址等到恢复为模拟主机后才生效",
+    en="is a real host now: its new configuration counts when it is a simulated host again",
+)
+NOT_LISTENING = Text(
+    zh="其他程序无法连接此实训（iiotlab attach 等不可用）：{reason}",
+    en="other programs cannot reach this lab, so iiotlab attach and the like do not work: {reason}",
+)
+
 T = TypeVar("T")
 Listener = Callable[[Event], object]
 
@@ -54,6 +67,8 @@ class Seat:
         """The folder that is worked in."""
         self.published: dict[str, Published] = {}
         """Ports of this computer that lead into the plant, by name."""
+        self.control: Control | None = None
+        """Where other programs of this user ask for doors into the plant; None where there can be none."""
         self._folder = folder
         self._lock = folder.lock()
         self._loop = loop
@@ -64,6 +79,8 @@ class Seat:
         self._plant = Plant(loop, instance.kinds, loop.epoch_ns, self._phase.truth)
         self.faults = Injector(self._plant, lambda event, facts: self._phase.note(event, **facts))
         """What is wrong with the plant, and how an instructor makes it so."""
+        self.doors = Doors(self, self._plant, self._phase.note, self._emit)
+        """Real hosts, real cards and raw sockets in the plant."""
         self._notices: list[DeviceNotice] = []
         self._refused: dict[str, ConfigurationRefused] = {}
         """Files the plant does not run with, and why."""
@@ -111,6 +128,11 @@ class Seat:
     def plant(self) -> PlantView:
         """Devices, addresses and cables as they are now."""
         return view(self.instance, self._plant)
+
+    @property
+    def network(self) -> Network:
+        """The plant's network, for those who work from one of its hosts."""
+        return self._plant.network
 
     def status(self, host: str) -> Mapping[str, object]:
         """What a device's display shows; nothing for a switch."""
@@ -170,6 +192,9 @@ class Seat:
         self._stop_watching.set()
         if self._watching is not None:
             await self._watching
+        if self.control is not None:
+            await self.control.close()
+        await self.doors.close()
         for door in self.published.values():
             door.close()
         self.published.clear()
@@ -194,6 +219,7 @@ class Seat:
         faults = self.instance.definition.faults
         self.faults.schedule(faults if begun_anew else left_of(faults, started.wiring, config.wiring))
         await self._publish_ports()
+        await self._listen()
         begun = self._loop.create_future()
         self._watching = self._loop.create_task(self._watch(begun), name="watch the folder")
         await asyncio.wait((begun, self._watching), return_when=asyncio.FIRST_COMPLETED)
@@ -266,6 +292,8 @@ class Seat:
         self._phase.note("ConfigurationApplied", file=name, text=text)
         self._refused.pop(name, None)
         self._emit(ConfigurationApplied(name))
+        if host in self._plant.network.real_hosts:
+            self._emit(DeviceNotice(host, KEEPS_ADDRESS.say()))
 
     async def _publish_ports(self) -> None:
         for each in self.instance.definition.publish:
@@ -281,6 +309,13 @@ class Seat:
                 self.published[each.name] = door
             except OSError as error:
                 self._emit(DeviceNotice("", NOT_PUBLISHED.say(name=each.name, reason=error.strerror)))
+
+    async def _listen(self) -> None:
+        try:
+            handlers = self.doors.handlers() | Troubles(self.faults).handlers()
+            self.control = await Control.open(self.root, self.instance.id, self.instance.seed, handlers)
+        except OSError as error:  # no runtime folder, say; the plant does well without
+            self._emit(DeviceNotice("", NOT_LISTENING.say(reason=error.strerror)))
 
     def _complain(self, message: str, error: BaseException | None) -> None:
         self._phase.note("Complaint", message=message, error=repr(error))

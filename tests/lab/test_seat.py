@@ -199,6 +199,83 @@ def test_the_drawing_shows_cables_and_addresses_as_they_are(tmp_path: Path) -> N
     at_a_seat(tmp_path / "lab", story, "who-may-write")
 
 
+class Polling:
+    """Somebody who asks a controller again and again on one connection, as gateways do."""
+
+    def __init__(self, seat: Seat, source: str, address: str, unit: int) -> None:
+        self._request = b"\0\1\0\0\0\6" + bytes((unit, 4, 0, 0, 0, 2))
+        self._address = address
+        self.reader: asyncio.StreamReader
+        self.writer: asyncio.StreamWriter
+        self._host = seat.network.hosts[source]
+
+    async def connect(self) -> None:
+        async def open_one() -> None:
+            self.reader, self.writer = await asyncio.open_connection(self._address, 502)
+
+        await self._host.spawn(open_one())
+
+    async def is_answered(self, patience: float = 1.0) -> bool:
+        """Within so many seconds."""
+        self.writer.write(self._request)
+        try:
+            async with asyncio.timeout(patience):
+                return bool(await self.reader.read(100))
+        except (TimeoutError, OSError):
+            return False
+
+
+def test_a_firewalls_new_rules_hold_for_open_connections_from_the_moment_they_are_applied(tmp_path: Path) -> None:
+    instance = Scenario.load(find("cell-firewall")).instantiate(1)
+    rules = instance.reference.files["config/fw-1.yaml"]
+    boiler = instance.fixed["config/boiler.yaml"].data
+    address = boiler["interfaces"]["eth0"]["address"].split("/")[0]
+
+    async def story(seat: Seat, watcher: Watcher) -> None:
+        (seat.root / "config" / "fw-1.yaml").write_text(rules, "utf-8")  # as an editor of one's own would
+        await watcher.hear(ConfigurationApplied)
+        polling = Polling(seat, "scada", address, int(boiler["unit"]))
+        await polling.connect()
+        assert await polling.is_answered(10)
+        watcher.events.clear()
+        seat.save("config/fw-1.yaml", rules.replace("name: scada reads", "name: scada reads, enabled: false"))
+        await watcher.hear(ConfigurationApplied)
+        assert not await polling.is_answered()
+        log = "\n".join(map(str, seat.status("fw-1")["log"]))  # type: ignore[call-overload]
+        assert "verdict=deny" in log
+        watcher.events.clear()
+        seat.save("config/fw-1.yaml", rules)
+        await watcher.hear(ConfigurationApplied)
+        again = Polling(seat, "scada", address, int(boiler["unit"]))
+        await again.connect()
+        assert await again.is_answered(10)
+        for each in (polling, again):
+            each.writer.transport.abort()
+
+    at_a_seat(tmp_path / "lab", story, "cell-firewall")
+
+
+def test_a_pulled_cable_is_pulled_for_running_traffic(tmp_path: Path) -> None:
+    async def story(seat: Seat, watcher: Watcher) -> None:
+        hosts = {host.name: host for host in seat.plant().hosts}
+        address = hosts["boiler"].ports[0].address.split("/")[0]
+        unit = int(seat.instance.fixed["config/boiler.yaml"].data["unit"])
+        polling = Polling(seat, "scada", address, unit)
+        await polling.connect()
+        assert await polling.is_answered(10)
+        wiring = seat.read("wiring.yaml")
+        seat.save("wiring.yaml", wiring.replace("  - [boiler/eth0, sw-cell/p1]\n", ""))
+        await watcher.hear(ConfigurationApplied)
+        assert not await polling.is_answered()
+        watcher.events.clear()
+        seat.save("wiring.yaml", wiring)
+        await watcher.hear(ConfigurationApplied)
+        assert await polling.is_answered(30), "TCP sends again what was lost"
+        polling.writer.transport.abort()
+
+    at_a_seat(tmp_path / "lab", story, "who-may-write")
+
+
 def test_handing_in_marks_and_seals_and_the_evidence_gives_the_same_marks(tmp_path: Path, instance: Instance) -> None:
     async def story(seat: Seat, watcher: Watcher) -> None:
         seat.save(GATEWAY, instance.reference.files[GATEWAY])

@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import sys
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,10 @@ from kernel_kit import AT_KERNEL, KERNEL, Kernel, with_kernel
 from plant_kit import Plant, run
 
 from lab.model.frame import Port, Tap
+from lab.model.plant import HostConfig
 from lab.network import namespace
 from lab.network.namespace import RealHost, Refusal, attach, diagnose, why_not
+from lab.network.published import publish
 from lab.text import Text
 from lab.wire import arp, ethernet
 
@@ -123,6 +125,79 @@ print(len(open("/proc/net/route").readlines()) - 1)
 
         assert with_kernel(story) == [True, False, True]
 
+    def test_speaks_and_hears_vlan_tags_though_the_kernel_takes_them_off(self) -> None:
+        async def story(kernel: Kernel) -> None:
+            tagged = ethernet.BROADCAST + kernel.plant.hosts[0].nics[0].mac + bytes.fromhex("8100a014") + b"\x88\xb5"
+            await kernel.script(f"""
+packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+packets.bind(("eth0", 0))
+packets.send(bytes.fromhex({(tagged + bytes(46)).hex()!r}))
+""")
+            said = [frame.data for frame in kernel.plant.frames if frame.tap.sent_from == AT_KERNEL]
+            assert tagged + bytes(46) in said
+
+        with_kernel(story)
+
+    def test_may_have_a_vlan_sub_interface(self) -> None:
+        async def story(kernel: Kernel) -> bool:
+            made = await kernel.run("ip", "link", "add", "link", "eth0", "name", "eth0.20", "type", "vlan", "id", "20")
+            if made.returncode != 0:
+                pytest.skip(f"no VLAN interfaces here: {made.output.strip()}")
+            await kernel.run("ip", "addr", "add", "192.168.20.1/24", "dev", "eth0.20")
+            await kernel.run("ip", "link", "set", "eth0.20", "up")
+            other = kernel.plant.hosts[1]
+            other.configure(
+                HostConfig.model_validate(
+                    {"interfaces": {"eth0": {"address": "10.0.0.2/24"}, "eth0.20": {"address": "192.168.20.2/24"}}}
+                )
+            )
+            return await other.ping("192.168.20.1", timeout=5) is not None
+
+        assert with_kernel(story)
+
+    def test_follows_static_routes(self) -> None:
+        async def story(plant: Plant) -> str:
+            route = (IPv4Network("192.0.2.0/24"), IPv4Address("10.0.0.2"))
+            real = await attach(plant.network, AT_KERNEL, HERE, routes=[route])
+            said = (await real.run(["cat", "/proc/net/route"], timeout=10)).output
+            await real.close()
+            return said
+
+        lines = [line.split() for line in run(story, fast=False, patience=20).splitlines()[1:]]
+        assert [(line[1], line[2]) for line in lines if line[1] == "000200C0"] == [("000200C0", "0200000A")]
+
+    def test_connects_for_the_published_ports_of_the_host_it_stands_in_for(self) -> None:
+        async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write((await reader.readexactly(5)).upper())
+            writer.close()
+
+        async def story(plant: Plant) -> list[bytes]:
+            workstation, server = plant.hosts
+            await server.spawn(asyncio.start_server(shout, "0.0.0.0", 7))
+            published = await publish(workstation, 0, "10.0.0.2", 7)
+
+            async def knock() -> bytes:
+                reader, writer = await asyncio.open_connection("127.0.0.1", published.port)
+                writer.write(b"hello")
+                try:
+                    return await reader.read()
+                except ConnectionResetError:
+                    return b"reset"
+                finally:
+                    writer.close()
+
+            heard = [await knock()]
+            real = await attach(plant.network, AT_KERNEL, HERE)
+            heard.append(await knock())
+            opened = [f for f in plant.frames if f.tap.sent_from == AT_KERNEL and b"hello" in f.data]
+            assert opened, "its kernel sent it through the plant"
+            await real.close()
+            heard.append(await knock())
+            published.close()
+            return heard
+
+        assert run(story, fast=False, patience=30) == [b"HELLO"] * 3
+
     def test_drops_and_counts_a_frame_that_no_card_would_take(self) -> None:
         async def story(kernel: Kernel) -> int:
             kernel.plant.network.jack(AT_KERNEL).receive(bytes(1600))
@@ -224,6 +299,18 @@ class TestAtTheEnd:
 
         with_kernel(story)
         assert has_ended(int((tmp_path / "daemon").read_text()))
+
+    def test_whoever_entered_by_itself_is_sent_away(self) -> None:
+        async def story(kernel: Kernel) -> None:
+            command = kernel.host.command(["sh", "-c", "echo here; trap '' HUP; sleep 1000"])
+            visitor = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+            assert visitor.stdout is not None
+            assert await visitor.stdout.readline() == b"here\n"
+            await kernel.host.close()
+            async with asyncio.timeout(10):
+                assert await visitor.wait() == -signal.SIGKILL
+
+        with_kernel(story)
 
     def test_a_host_whose_process_dies_gives_its_port_back_and_says_so(self) -> None:
         async def story(plant: Plant) -> None:
