@@ -8,13 +8,28 @@ from typing import Any, Final
 
 from devices.boiler_plc import BoilerPlc
 from devices.cnc_plc import CncPlc
+from devices.fw_ind import FwInd
+from devices.gap.gap import Gap
 from devices.imm_plc import ImmPlc
+from devices.outside import Outside
+from devices.router import Router
+from devices.services.server import Server
 from devices.workstation import Workstation
 from lab.network.appliance import Appliance
 
-KINDS: Final[Mapping[str, type[Appliance[Any]]]] = MappingProxyType(
-    {appliance.kind: appliance for appliance in (BoilerPlc, CncPlc, ImmPlc, Workstation)}
+_ALL: Final[tuple[type[Appliance[Any]], ...]] = (
+    BoilerPlc,
+    CncPlc,
+    FwInd,
+    Gap,
+    ImmPlc,
+    Outside,
+    Router,
+    Server,
+    Workstation,
 )
+
+KINDS: Final[Mapping[str, type[Appliance[Any]]]] = MappingProxyType({appliance.kind: appliance for appliance in _ALL})
 
 SWITCHES: Final[Mapping[str, int]] = MappingProxyType({"switch-5": 5, "switch-8": 8, "switch-16": 16})
 """Unmanaged switches, which the network makes itself, and the number of their ports, p1 and up."""
