@@ -14,6 +14,7 @@ from devices.imm_plc import ImmPlc
 from devices.outside import Outside
 from devices.router import Router
 from devices.services.server import Server
+from devices.vpn.gateway import VpnGateway
 from devices.workstation import Workstation
 from lab.network.appliance import Appliance
 
@@ -26,6 +27,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     Outside,
     Router,
     Server,
+    VpnGateway,
     Workstation,
 )
 

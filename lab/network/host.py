@@ -6,14 +6,14 @@ import asyncio
 import contextvars
 import errno
 import socket
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING, Any, Final
 
 from lab.clock import plant_clock
-from lab.model.plant import HostConfig
+from lab.model.plant import HostConfig, RouteConfig
 from lab.network.disk import Disk
 from lab.network.fabric import Loopback
 from lab.network.loop import current_host
@@ -201,15 +201,22 @@ class Host:
                 nic.neighbours.forget_all()
                 announcing.append(nic)
         self.nics = nics
-        for route in config.routes:
-            on_link = self.route(route.via.packed)
-            if on_link is not None:
-                self._routes.append((route.to, on_link[0], route.via.packed))
-        self._routes.sort(key=lambda entry: -entry[0].prefixlen)
+        self.add_routes(config.routes)
         self._names = {name.lower(): str(address) for name, address in config.hosts.items()}
         self.generation += 1
         for nic in announcing:
             nic.neighbours.announce()
+
+    def add_routes(self, routes: Iterable[RouteConfig]) -> None:
+        """Static routes, until the next configuration; one whose next hop is on no link is left out."""
+        for route in routes:
+            on_link = self.route(route.via.packed)
+            if on_link is not None:
+                entry = (route.to, on_link[0], route.via.packed)
+                if entry not in self._routes:
+                    self._routes.append(entry)
+        self._routes.sort(key=lambda entry: -entry[0].prefixlen)
+        self.generation += 1
 
     def _nics_for(self, config: HostConfig) -> tuple[Nic, ...]:
         """The ports, and the sub-interfaces that the configuration names, old or new; raises ValueError."""

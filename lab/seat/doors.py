@@ -94,7 +94,7 @@ class Doors:
                 "name": host.name,
                 "kind": host.kind,
                 "title": {"zh": host.title.zh, "en": host.title.en},
-                "is_workstation": self._is_workstation(host.name),
+                "is_workstation": self.is_workstation(host.name),
                 "is_real": host.name in real,
                 "ports": [
                     {"name": port.name, "address": port.address, "peer": str(port.peer) if port.peer else None}
@@ -125,7 +125,8 @@ class Doors:
             raise Unwilling(NO_HOST, host=name[:40], known=", ".join(self._plant.network.hosts))
         return config
 
-    def _is_workstation(self, name: str) -> bool:
+    def is_workstation(self, name: str) -> bool:
+        """Whether people sit there."""
         kind = APPLIANCES.get(self._seat.instance.kinds[name])
         return kind is not None and issubclass(kind, Workstation)
 
@@ -134,21 +135,24 @@ class Doors:
     async def _console(self, call: Call) -> object:
         name, line = call.text("host"), call.text("line")
         self._host(name)
+        return await self.run_line(name, line, call.say)
+
+    async def run_line(self, name: str, line: str, out: Callable[[str], None]) -> int:
+        """Run a line of a console program on a host; raises KeyError for an unknown one, Unwilling without programs."""
         try:
-            console = import_module("devices.console")
-        except ModuleNotFoundError:
+            from devices import console
+        except ImportError:
             raise Unwilling(NO_CONSOLE) from None
         host = self._plant.network.hosts[name]
-        with host.current():
-            return await asyncio.create_task(console.run(host, line, call.say, context=console.Context()))
+        return await host.spawn(console.run(host, line, out, context=console.Context()), name=f"{name}: {line[:40]}")
 
     # -- real hosts ------------------------------------------------------------------------------------------------
 
     async def _attach(self, call: Call) -> object:
         name = call.text("host")
         config = self._host(name)
-        if not self._is_workstation(name) and not call.flag("force"):
-            known = ", ".join(each for each in self._plant.config.hosts if self._is_workstation(each)) or "–"
+        if not self.is_workstation(name) and not call.flag("force"):
+            known = ", ".join(each for each in self._plant.config.hosts if self.is_workstation(each)) or "–"
             title = self._seat.instance.definition.plant.hosts[name].title.text
             raise Unwilling(NOT_A_WORKSTATION, host=name, title=title, known=known)
         port, interface = self._interface(name, config, call.text("port", ""))

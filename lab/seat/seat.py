@@ -139,6 +139,17 @@ class Seat:
         appliance = self._plant.appliances.get(host)
         return appliance.status() if appliance is not None else {}
 
+    def consoles(self) -> Sequence[str]:
+        """The hosts with a prompt of their own."""
+        return tuple(name for name in self.instance.kinds if self.doors.is_workstation(name))
+
+    async def console(self, host: str, line: str, out: Callable[[str], None]) -> int:
+        """Run a line of a console program on a host, and its exit status; cancelled, it ends as Ctrl-C would end it.
+
+        Raises KeyError for an unknown host.
+        """
+        return await self.doors.run_line(host, line, out)
+
     # -- files -------------------------------------------------------------------------------------------------------
 
     def files(self) -> Sequence[str]:

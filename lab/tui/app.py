@@ -14,6 +14,7 @@ from lab.text import speak, spoken
 from lab.tui import linebreaks, words
 from lab.tui.attempts import Standing
 from lab.tui.catalogue import Catalogue, Entry
+from lab.tui.console import Console
 from lab.tui.dialogs import Help
 from lab.tui.result import Result
 from lab.tui.themes import DARK, LIGHT
@@ -103,9 +104,12 @@ class LabApp(App[None]):
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
 
     def action_interrupt(self) -> None:
-        """Ctrl+C copies what is selected; otherwise it means to quit."""
+        """Ctrl+C copies what is selected, and ends the program at a prompt; otherwise it means to quit."""
         focused = self.focused
-        if isinstance(focused, TextArea | Input) and focused.selected_text:
+        consoles = [] if focused is None else [each for each in focused.ancestors if isinstance(each, Console)]
+        if consoles and consoles[0].is_busy:
+            consoles[0].stop()
+        elif isinstance(focused, TextArea | Input) and focused.selected_text:
             focused.action_copy()
         elif not self.screen.is_modal:
             self._quit()

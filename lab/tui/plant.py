@@ -44,6 +44,13 @@ class Plant(Vertical):
             super().__init__()
             self.file = file
 
+    class ConsoleAsked(Message):
+        """Somebody wants to work at a device."""
+
+        def __init__(self, host: str) -> None:
+            super().__init__()
+            self.host = host
+
     def __init__(self, shown: Shown, doors: Callable[[], Sequence[str]]) -> None:
         """`doors` gives the ways into the plant from this computer, each in a line."""
         super().__init__(id="plant")
@@ -135,6 +142,7 @@ class _Sheet(VerticalScroll, can_focus=True):
         Binding("up", "step(0, -1)", show=False),
         Binding("down", "step(0, 1)", show=False),
         Binding("enter", "open", show=False),
+        Binding("c", "console", show=False),
         Binding("escape", "nothing", show=False),
     ]
 
@@ -175,6 +183,9 @@ class _Sheet(VerticalScroll, can_focus=True):
 
     def action_open(self) -> None:
         self._plant.open_chosen()
+
+    def action_console(self) -> None:
+        self._plant.post_message(Plant.ConsoleAsked(self.chosen))
 
     def action_nothing(self) -> None:
         if not self.chosen:

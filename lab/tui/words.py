@@ -32,6 +32,9 @@ BRIEF = Text(zh="任务书", en="Brief")
 PLANT = Text(zh="工厂", en="Plant")
 FILES = Text(zh="配置", en="Files")
 TRAFFIC = Text(zh="报文", en="Traffic")
+CONSOLE = Text(zh="控制台", en="Console")
+CONSOLE_KEYS = Text(zh="help 列出程序 · Ctrl+C 停止 · ↑↓ 历史", en="help lists programs · Ctrl+C stops · ↑↓ history")
+NO_CONSOLE = Text(zh="这里没有工作站", en="there is no workstation here")
 TASKS = Text(zh="任务", en="Tasks")
 HINT = Text(zh="提示", en="Hint")
 LANGUAGE = Text(zh="English", en="中文")
@@ -40,7 +43,9 @@ LIGHT = Text(zh="明暗", en="Light/dark")
 BACK = Text(zh="返回", en="Back")
 QUIT = Text(zh="退出", en="Quit")
 
-PLANT_KEYS = Text(zh="↑↓←→ 选设备 · Enter 改配置", en="↑↓←→ choose a device · Enter edits its file")
+PLANT_KEYS = Text(
+    zh="↑↓←→ 选设备 · Enter 改配置 · c 控制台", en="↑↓←→ choose a device · Enter edits its file · c console"
+)
 CHOOSE_DEVICE = Text(
     zh="用方向键或鼠标选一台设备，这里显示它的接口和面板。",
     en="Choose a device with the arrow keys or the mouse: here you see its ports and its display.",
@@ -125,6 +130,10 @@ HELP_KEYS = (
             ),
             ("F6", Text(zh="任务和指示灯", en="tasks and lamps")),
             (
+                "F11",
+                Text(zh="控制台：在工作站上运行 ping、modbus 等", en="console: ping, modbus and more on a workstation"),
+            ),
+            (
                 "F7",
                 Text(
                     zh="提示：每个任务两级，看了才算", en="hints: two for every task, and those you look at are counted"
@@ -155,6 +164,7 @@ HELP_KEYS = (
         (
             ("↑ ↓ ← →", Text(zh="选设备，看它的接口和面板", en="choose a device, see its ports and its display")),
             ("Enter", Text(zh="打开所选设备的配置", en="open the file of the chosen device")),
+            ("C", Text(zh="打开所选工作站的控制台", en="the console of the chosen workstation")),
             ("P", Text(zh="暂停、继续报文", en="halt the traffic and go on")),
             ("/", Text(zh="筛选报文", en="filter the traffic")),
         ),

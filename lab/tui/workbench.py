@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Protocol
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.screen import Screen
@@ -21,6 +21,7 @@ from lab.seat import events
 from lab.seat.view import PlantView
 from lab.text import Text, spoken
 from lab.tui import words
+from lab.tui.console import Console
 from lab.tui.dialogs import NO, YES, Answer, HintCard, Hints, Progress, Question
 from lab.tui.editor import sentence as sentence_of
 from lab.tui.files import Files
@@ -38,6 +39,7 @@ PANES: Final[Mapping[str, Text]] = {
     "plant": words.PLANT,
     "files": words.FILES,
     "traffic": words.TRAFFIC,
+    "console": words.CONSOLE,
 }
 _KEYS = (
     Key("f1", words.HELP, "app.help", "question_mark"),
@@ -51,6 +53,7 @@ _KEYS = (
     Key("f9", words.HAND_IN, "hand_in"),
     Key("f10", words.BACK, "leave", "escape"),
 )
+_CONSOLE = Binding("f11", "pane('console')", show=False, priority=True)
 _SAVE = Answer("s", words.SAVE_FIRST)
 _DISCARD = Answer("d", words.DISCARD)
 _STAY = Answer("n", words.STAY)
@@ -79,6 +82,8 @@ class Seat(Protocol):
     def read(self, file: str) -> str: ...
     def save(self, file: str, text: str) -> Sequence[Problem]: ...
     def check(self, file: str, text: str) -> Sequence[Problem]: ...
+    def consoles(self) -> Sequence[str]: ...
+    async def console(self, host: str, line: str, out: Callable[[str], None]) -> int: ...
     async def hand_in(self) -> object: ...
     async def close(self) -> None: ...
 
@@ -94,7 +99,7 @@ class SeatSays(Message):
 class Workbench(Screen[None]):
     """Tasks on the left; brief, plant, files and traffic on the right, traffic in a strip below where there is room."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(_KEYS)]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(_KEYS), _CONSOLE]
 
     def __init__(self, seat: Seat) -> None:
         super().__init__()
@@ -116,6 +121,7 @@ class Workbench(Screen[None]):
                         yield Markdown(self._seat.instance.brief(spoken()), id="brief-text")
                     yield Plant(self._seat, self._doors)
                     yield Files(self._seat)
+                    yield Console(self._seat)
                 yield Traffic()
         yield KeyLine(_KEYS)
 
@@ -144,6 +150,7 @@ class Workbench(Screen[None]):
         self.query_one(Plant).speak()
         self.query_one(Files).speak()
         self.query_one(Traffic).speak()
+        self.query_one(Console).speak()
         self.query_one(KeyLine).speak()
         self._show_lamp_line()
 
@@ -213,6 +220,8 @@ class Workbench(Screen[None]):
         self._show_pane(pane)
         if pane == "files":
             self.call_after_refresh(self.query_one(Files).enter)
+        elif pane == "console":
+            self.call_after_refresh(self.query_one(Console).enter)
         else:
             focus = {"brief": "#brief", "plant": "#sheet", "traffic": "#traffic-log"}[pane]
             self.call_after_refresh(self.query_one(focus).focus)
@@ -232,6 +241,11 @@ class Workbench(Screen[None]):
     def open_file(self, message: Plant.Opened) -> None:
         self.action_pane("files")
         self.query_one(Files).open(message.file)
+
+    @on(Plant.ConsoleAsked)
+    def open_console(self, message: Plant.ConsoleAsked) -> None:
+        self.action_pane("console")
+        self.call_after_refresh(self.query_one(Console).enter, message.host)
 
     def action_tasks(self) -> None:
         """To the lamps, and where there is no room for both, in place of everything else."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Digits, Input, Static, Tab, TextArea
-from tui_kit import Door, FakeSeat, app_on, instance, until, verdict
+from tui_kit import Door, FakeSeat, app_on, until, verdict
 
 from grading.checks.check import ALWAYS
 from grading.observations import ModbusException, PingAnswered
@@ -29,18 +27,6 @@ from lab.tui.lamps import Lamp, Lamps
 from lab.tui.result import Result
 from lab.tui.traffic import KEPT, Traffic, TrafficLog
 from lab.tui.workbench import Workbench
-
-
-@pytest.fixture(autouse=True)
-def english() -> Iterator[None]:
-    speak("en")
-    yield
-    speak("en")
-
-
-@pytest.fixture
-def seat(tmp_path: Path) -> FakeSeat:
-    return FakeSeat(instance(tmp_path))
 
 
 def text_of(pilot: Pilot[None], selector: str) -> str:

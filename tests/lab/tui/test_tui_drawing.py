@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from lab.model.frame import Port
 from lab.seat.view import HostView, PlantView, PortView
-from lab.text import Text, speak
+from lab.text import Text
 from lab.tui.canvas import Canvas, shortened
 from lab.tui.drawing import Place, draw
 
 Cables = Sequence[tuple[str, str]]
-
-
-@pytest.fixture(autouse=True)
-def english() -> Iterator[None]:
-    speak("en")
-    yield
-    speak("en")
 
 
 def plant(

@@ -64,7 +64,7 @@ class FakeSeat:
         return self.known
 
     def status(self, host: str) -> Mapping[str, object]:
-        return {"host": host, "connected": True, "tags": {"pressure": {"value": 0.8}}}
+        return {"host": host, "connected": True, "tags": {"pressure": {"value": 0.8}}, "log": ["first", "second"]}
 
     def files(self) -> Sequence[str]:
         return tuple(self.texts)
@@ -95,6 +95,19 @@ class FakeSeat:
                 HostView(name, host.kind, host.title.text, is_switch, file if file in self.texts else None, ports)
             )
         return PlantView(tuple(hosts), tuple(self.cables.items()))
+
+    def consoles(self) -> Sequence[str]:
+        return ("ws-1", "ws-2")
+
+    async def console(self, host: str, line: str, out: Callable[[str], None]) -> int:
+        out(f"{host} runs ")
+        out(f"{line}\nand says a lot\n")
+        if line == "ping":
+            try:
+                await asyncio.Event().wait()
+            finally:
+                out("summary")
+        return 0
 
     async def hand_in(self) -> None:
         if self.trouble is not None:
