@@ -15,6 +15,7 @@ from devices.outside import Outside
 from devices.router import Router
 from devices.services.server import Server
 from devices.vpn.gateway import VpnGateway
+from devices.sw_ind import SwInd, SwInd12, SwInd16
 from devices.workstation import Workstation
 from lab.network.appliance import Appliance
 
@@ -27,6 +28,9 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     Outside,
     Router,
     Server,
+    SwInd,
+    SwInd12,
+    SwInd16,
     VpnGateway,
     Workstation,
 )

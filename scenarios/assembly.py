@@ -97,7 +97,7 @@ class Plant:
 
     async def resume(self, name: str) -> None:
         """Start it again where it does not run; raises KeyError."""
-        await self._follow_power(name)
+        await self._follow_power(name, self.network.has_power(name))
 
     async def restart(self, name: str) -> None:
         """Stop and start what runs on a device, if anything does; raises KeyError."""
@@ -123,13 +123,16 @@ class Plant:
     def _power_changed(self, name: str, on: bool) -> None:
         if name in self.appliances:
             self._following = [task for task in self._following if not task.done()]
-            self._following.append(self.loop.create_task(self._follow_power(name), name=f"power of {name}"))
+            self._following.append(self.loop.create_task(self._follow_power(name, on), name=f"power of {name}"))
 
-    async def _follow_power(self, name: str) -> None:
+    async def _follow_power(self, name: str, on: bool) -> None:
+        """However short a cut was, what runs on the device has ended and begins anew."""
         async with self._busy[name]:
-            on = self.network.has_power(name)
             if on and name not in self._running:
                 self._running.add(name)
+                appliance = self.appliances[name]
+                appliance.config = appliance.boots_with
+                self._config = replace(self._config, hosts={**self._config.hosts, name: appliance.config})
                 await self._on(name, self.appliances[name].start)
             elif not on and name in self._running:
                 self._running.discard(name)

@@ -51,6 +51,11 @@ class Appliance(ABC, Generic[C]):
         """What stands in the cabinet before it is switched on: a host with ports that take cables."""
         return network.add_host(name, cls.ports)
 
+    @property
+    def boots_with(self) -> HostConfig:
+        """The configuration it has after a power cut: the one that runs, unless it must be saved first."""
+        return self.config
+
     @abstractmethod
     async def start(self) -> None:
         """Begin to serve; returns once the device would answer."""

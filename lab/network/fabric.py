@@ -21,6 +21,7 @@ from lab.network.loop import PlantLoop
 from lab.network.serial.lines import SerialLines
 
 if TYPE_CHECKING:
+    from lab.network.bridge.bridge import Bridge
     from lab.network.host import Host
     from lab.network.namespace import RealHost
     from lab.network.switch import Switch
@@ -231,6 +232,8 @@ class Network:
         self.seed = seed
         self.hosts: dict[str, Host] = {}
         self.switches: dict[str, Switch] = {}
+        self.bridges: dict[str, Bridge] = {}
+        """The insides of managed switches."""
         self.real_hosts: dict[str, RealHost] = {}
         """Those that stand in for simulated ones, by their name."""
         self.taps: list[TapListener] = []

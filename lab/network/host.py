@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import errno
 import socket
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -341,6 +341,11 @@ class Host:
     @property
     def own_addresses(self) -> Collection[bytes]:
         return self._own.keys()
+
+    @property
+    def routes(self) -> Sequence[tuple[IPv4Network, Nic, bytes | None]]:
+        """(destination, interface, next hop or None where it is on the link), longest prefix first."""
+        return tuple(self._routes)
 
     def route(self, destination: bytes) -> tuple[Nic, bytes] | None:
         """The interface and the next hop towards an address; None where there is no route."""

@@ -1,0 +1,259 @@
+"""`sw-ind`: managed industrial switches (device library L12), in three sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, model_validator
+
+from lab.model.address import format_mac, parse_mac
+from lab.model.document import KnownValueError
+from lab.model.plant import HostConfig, Strict
+from lab.network.appliance import Appliance, RecordTruth
+from lab.network.bridge.bridge import CPU, Bridge, StormControl
+from lab.network.bridge.ports import ALL_VLANS, Mirror, PortVlans, access, trunk
+from lab.network.bridge.rstp import RstpPort
+from lab.network.fabric import Jack, Network
+from lab.network.host import Host
+from lab.text import Text
+
+MANAGEMENT: Final = "mgmt"
+NO_SUCH_PORT: Final = Text(zh="没有端口 {name!r}", en="there is no port {name!r}")
+MIRROR_TO_ITSELF: Final = Text(zh="端口 {name} 不能镜像到自己", en="{name} cannot be mirrored to itself")
+NOT_IN_THIS_MODE: Final = Text(zh="{mode} 端口没有 {key}", en="a port in mode {mode} has no {key}")
+MODEL: Final = "Lab SWI-100"
+
+Vid = Annotated[StrictInt, Field(ge=1, le=4094)]
+
+
+def _vids(value: object) -> object:
+    return ALL_VLANS if value == "all" else value
+
+
+Vids = Annotated[frozenset[Vid], BeforeValidator(_vids)]
+"""VLAN ids, or `all`."""
+_BELONGS: Final = {
+    "access": {"vlan"},
+    "trunk": {"allowed", "native"},
+    "hybrid": {"pvid", "tagged", "untagged"},
+}
+
+
+class PortConfig(Strict):
+    """One port: `{mode: access, vlan: 10}`, `{mode: trunk, allowed: [10, 20], native: 1}`, or hybrid with its PVID."""
+
+    mode: Literal["access", "trunk", "hybrid"] = "access"
+    vlan: Vid = 1
+    allowed: Vids = ALL_VLANS
+    native: Vid | None = None
+    pvid: Vid = 1
+    tagged: Vids = frozenset()
+    untagged: Vids = frozenset({1})
+    enabled: bool = True
+    edge: bool = False
+    """Nothing but end stations here: forward at once (RSTP's admin edge)."""
+    rstp: bool = True
+    cost: StrictInt = Field(default=200_000, ge=1, le=200_000_000)
+    priority: StrictInt = Field(default=128, ge=0, le=240, multiple_of=16)
+    storm_limit: StrictInt | None = Field(default=None, ge=1)
+    """Broadcasts a second that are let in."""
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _fits_the_mode(self) -> PortConfig:
+        foreign = {key for mode, keys in _BELONGS.items() if mode != self.mode for key in keys} & self.model_fields_set
+        if foreign:
+            raise KnownValueError(
+                NOT_IN_THIS_MODE,
+                mode=self.mode,
+                key=min(foreign),
+                wrong=min(foreign),
+                known=sorted(_BELONGS[self.mode]),
+            )
+        return self
+
+    @property
+    def vlans(self) -> PortVlans:
+        if self.mode == "access":
+            return access(self.vlan)
+        if self.mode == "trunk":
+            return trunk(self.allowed, self.native)
+        return PortVlans(self.pvid, self.tagged - self.untagged, self.untagged)
+
+
+def _named(count: int) -> tuple[str, ...]:
+    return tuple(f"p{number}" for number in range(1, count + 1))
+
+
+class RstpConfig(Strict):
+    enabled: bool = True
+    priority: StrictInt = Field(default=32768, ge=0, le=61440, multiple_of=4096)
+
+
+class MirrorConfig(Strict):
+    """Copies to `to` what `from` hears and says."""
+
+    to: str
+    sources: frozenset[str] = Field(alias="from", min_length=1)
+    direction: Literal["both", "rx", "tx"] = "both"
+
+
+class StaticMac(Strict):
+    vlan: Vid = 1
+    mac: Annotated[str, AfterValidator(lambda text: format_mac(parse_mac(text)))]
+    port: str
+
+
+class SwIndConfig(HostConfig):
+    """The management address is that of `interfaces: {mgmt: …}`; a port that is not named is in VLAN 1, and on."""
+
+    known: ClassVar[tuple[str, ...]] = _named(8)
+    """The ports of this size."""
+    management_vlan: Vid = 1
+    vlans: dict[Vid, str] = Field(default_factory=dict)
+    """Names, for people."""
+    ports: dict[str, PortConfig] = Field(default_factory=dict)
+    rstp: RstpConfig = RstpConfig()
+    lldp: bool = True
+    mirror: MirrorConfig | None = None
+    static_macs: list[StaticMac] = Field(default_factory=list)
+    mac_ageing: float = Field(default=300.0, ge=10, le=1_000_000)
+    """Seconds"""
+    saved: bool = True
+    """Whether this configuration is written to flash too; after a power cut the switch has what was saved last."""
+
+    @model_validator(mode="after")
+    def _ports_are_there(self) -> SwIndConfig:
+        mirror = self.mirror
+        named = [*self.ports, *(each.port for each in self.static_macs)]
+        named += [mirror.to, *sorted(mirror.sources)] if mirror is not None else []
+        for name in named:
+            if name not in self.known:
+                raise KnownValueError(NO_SUCH_PORT, name=name, wrong=name, known=self.known)
+        if mirror is not None and mirror.to in mirror.sources:
+            raise KnownValueError(MIRROR_TO_ITSELF, name=mirror.to)
+        return self
+
+
+class SwInd(Appliance[Any]):
+    """A bridge with a management interface behind it."""
+
+    kind: ClassVar[str] = "sw-ind-8"
+    title: ClassVar[Text] = Text(zh="8 口网管型工业交换机", en="Managed industrial switch, 8 ports")
+    Config: ClassVar[type[HostConfig]] = SwIndConfig
+    ports: ClassVar[tuple[str, ...]] = SwIndConfig.known
+    interfaces: ClassVar[tuple[str, ...] | None] = (MANAGEMENT,)
+
+    def __init__(self, host: Host, config: SwIndConfig, record: RecordTruth) -> None:
+        super().__init__(host, config, record)
+        self.bridge = host.network.bridges[host.name]
+        self._saved: SwIndConfig | None = None
+        self._protocol: object = None
+        """The settings of RSTP that hold."""
+
+    @classmethod
+    def hardware(cls, network: Network, name: str) -> Host:
+        host = network.add_host(name, (), (MANAGEMENT,))
+        bridge = network.bridges[name] = Bridge(network, name, cls.ports)
+        management = host.nic(MANAGEMENT).jack
+        assert isinstance(management, Jack)
+        network.link_inside(management, bridge.cpu)
+        return host
+
+    @property
+    def boots_with(self) -> HostConfig:
+        return self._saved if self._saved is not None else self.Config()
+
+    async def start(self) -> None:
+        self.bridge.switch_on()
+        self._set_up()
+
+    async def stop(self) -> None:
+        self.bridge.switch_off()
+
+    async def apply(self, config: SwIndConfig) -> None:
+        self.config = config
+        self._set_up()
+
+    def status(self) -> Mapping[str, object]:
+        shown: dict[str, object] = {"model": f"{MODEL}-{len(self.ports)}", "saved": self._saved == self.config}
+        if self.bridge.rstp is not None:
+            root = self.bridge.rstp.root
+            shown["root"] = "here" if root.bridge == self.bridge.rstp.bridge else format_mac(root.root.mac)
+        for name, port in self.bridge.ports.items():
+            if port.is_up and name != CPU:
+                role, state = self.bridge.stp_of(name)
+                counters = port.counters
+                shown[name] = {
+                    "vlan": port.vlans.pvid or "–",
+                    "stp": f"{role.value}/{state.value}",
+                    "in": counters.in_octets,
+                    "out": counters.out_octets,
+                    "discards": counters.in_discards + counters.out_discards,
+                }
+        neighbours = [f"{each.port} {each.said.system_name} {each.said.port_name}" for each in self.bridge.lldp.neighbours()]
+        return {**shown, "neighbours": neighbours, "macs": [f"{v} {m} {p}" for v, m, p, _ in self.bridge.fdb()[:16]]}
+
+    def _set_up(self) -> None:
+        config: SwIndConfig = self.config
+        if config.saved:
+            self._saved = config
+        bridge, network = self.bridge, self.host.network
+        settings = {name: config.ports.get(name, PortConfig()) for name in self.ports}
+        bridge.ageing = config.mac_ageing
+        for name, setting in settings.items():
+            port = bridge.ports[name]
+            network.enable(port.jack.port, setting.enabled)
+            limit = setting.storm_limit
+            if limit is None:
+                port.storm = None
+            elif port.storm is None or port.storm.limit != limit:
+                port.storm = StormControl(limit, network.loop.time)
+        vlans = {name: setting.vlans for name, setting in settings.items()}
+        bridge.set_vlans(vlans | {CPU: access(config.management_vlan)})
+        bridge.set_static({(each.vlan, parse_mac(each.mac)): each.port for each in config.static_macs})
+        mirror = config.mirror
+        bridge.set_mirror(
+            None
+            if mirror is None
+            else Mirror(mirror.to, mirror.sources, mirror.direction != "tx", mirror.direction != "rx")
+        )
+        target = mirror.to if mirror is not None else None
+        wanted = (config.rstp, tuple((s.rstp, s.edge, s.cost, s.priority) for s in settings.values()), target)
+        if wanted != self._protocol or bridge.rstp is None:
+            self._protocol = wanted
+            taking_part = {
+                name: RstpPort(bridge.ports[name].number, setting.cost, setting.priority, setting.edge)
+                for name, setting in settings.items()
+                if setting.rstp and name != target
+            }
+            bridge.run_rstp(config.rstp.priority if config.rstp.enabled else None, taking_part)
+        if config.lldp:
+            interface = config.interfaces.get(MANAGEMENT)
+            address = interface.address.ip if interface is not None else None
+            bridge.lldp.start(bridge.mac, self.host.name, f"{MODEL}-{len(self.ports)}", address)
+        else:
+            bridge.lldp.stop()
+
+
+class SwInd12Config(SwIndConfig):
+    known: ClassVar[tuple[str, ...]] = _named(12)
+
+
+class SwInd12(SwInd):
+    kind: ClassVar[str] = "sw-ind-12"
+    title: ClassVar[Text] = Text(zh="12 口网管型工业交换机", en="Managed industrial switch, 12 ports")
+    Config = SwInd12Config
+    ports: ClassVar[tuple[str, ...]] = SwInd12Config.known
+
+
+class SwInd16Config(SwIndConfig):
+    known: ClassVar[tuple[str, ...]] = _named(16)
+
+
+class SwInd16(SwInd):
+    kind: ClassVar[str] = "sw-ind-16"
+    title: ClassVar[Text] = Text(zh="16 口网管型工业交换机", en="Managed industrial switch, 16 ports")
+    Config = SwInd16Config
+    ports: ClassVar[tuple[str, ...]] = SwInd16Config.known
