@@ -14,13 +14,14 @@ from lab.wire.modbus import Adu, ExceptionCode, Request
 Stranger = Literal["silent", "gateway"]
 """What happens to a request for a unit that is not here: nothing, as on a serial line, or exception 0x0B."""
 
-_BROADCASTS: Final = (
+BROADCASTS: Final = (
     modbus.WriteSingleCoil,
     modbus.WriteSingleRegister,
     modbus.WriteMultipleCoils,
     modbus.WriteMultipleRegisters,
     modbus.MaskWriteRegister,
 )
+"""Requests that make sense to all units at once."""
 _BATCH: Final = 16_384
 """Bytes of responses that go into one write, so that pipelined requests do not become as many segments."""
 
@@ -77,7 +78,7 @@ class ModbusServer:
             response = unit.answer(request)
             return b"" if response is None else Adu(adu.transaction, adu.unit, response).encode()
         if adu.unit == 0 and self._broadcast:
-            if isinstance(request, _BROADCASTS):
+            if isinstance(request, BROADCASTS):
                 for each in set(self._units.values()):
                     each.answer(request, broadcast=True)
             return b""

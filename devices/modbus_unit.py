@@ -17,6 +17,7 @@ from lab.wire.modbus import DeviceIdAccess, DeviceObject, Diagnostic, ExceptionC
 
 _ROOM_FOR_OBJECTS: Final = modbus.MAX_PDU - 7
 _LAST_BASIC_OBJECT, _LAST_REGULAR_OBJECT = 2, 6
+_ANY_WORD: Final = range(0x10000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ class ModbusUnit:
         return modbus.CoilWritten(request.address, request.value)
 
     def _write_single_register(self, request: modbus.WriteSingleRegister) -> Response:
-        self._write(self.registers.holding_registers, request.address, (request.value,))
+        self._write_words(request.address, (request.value,))
         return modbus.RegisterWritten(request.address, request.value)
 
     def _write_multiple_coils(self, request: modbus.WriteMultipleCoils) -> Response:
@@ -181,20 +182,27 @@ class ModbusUnit:
         return modbus.CoilsWritten(request.address, len(request.values))
 
     def _write_multiple_registers(self, request: modbus.WriteMultipleRegisters) -> Response:
-        self._write(self.registers.holding_registers, request.address, request.values)
+        self._write_words(request.address, request.values)
         return modbus.RegistersWritten(request.address, len(request.values))
 
     def _mask_write_register(self, request: modbus.MaskWriteRegister) -> Response:
         (value,) = _read(self.registers.holding_registers.values, request.address, 1)
         masked = value & request.and_mask | request.or_mask & ~request.and_mask & 0xFFFF
-        self._write(self.registers.holding_registers, request.address, (masked,))
+        self._write_words(request.address, (masked,))
         return modbus.RegisterMasked(request.address, request.and_mask, request.or_mask)
 
     def _read_write_multiple_registers(self, request: modbus.ReadWriteMultipleRegisters) -> Response:
         words = self.registers.holding_registers
         _read(words.values, request.read_address, request.read_quantity)  # a request refused has written nothing
-        self._write(words, request.write_address, request.values)
+        self._write_words(request.write_address, request.values)
         return modbus.RegistersRead(23, _read(words.values, request.read_address, request.read_quantity))
+
+    def _write_words(self, address: int, values: Sequence[int]) -> None:
+        words = self.registers.holding_registers
+        for place, value in enumerate(values, address):
+            if place in words.writable and value not in words.limits.get(place, _ANY_WORD):
+                raise _Refused(ExceptionCode.ILLEGAL_DATA_VALUE)
+        self._write(words, address, values)
 
     def _write(self, table: BitTable | WordTable, address: int, values: Sequence[Any]) -> None:
         span = range(address, address + len(values))

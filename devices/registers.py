@@ -97,6 +97,8 @@ class WordTable:
     values: dict[int, int] = field(default_factory=dict)
     writable: set[int] = field(default_factory=set)
     """Addresses a client may write."""
+    limits: dict[int, range] = field(default_factory=dict)
+    """What a client may write there, where the device takes not just anything."""
 
     def number(
         self, address: int, form: Form, scale: float = 1.0, order: WordOrder = "ABCD", *, writable: bool = False

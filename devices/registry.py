@@ -14,8 +14,8 @@ from devices.imm_plc import ImmPlc
 from devices.outside import Outside
 from devices.router import Router
 from devices.services.server import Server
-from devices.vpn.gateway import VpnGateway
 from devices.sw_ind import SwInd, SwInd12, SwInd16
+from devices.vpn.gateway import VpnGateway
 from devices.workstation import Workstation
 from lab.network.appliance import Appliance
 

@@ -7,6 +7,9 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, model_validator
 
+from devices.snmp.agent import Agent
+from devices.snmp.config import SnmpConfig
+from devices.snmp.switch_view import SwitchView
 from lab.model.address import format_mac, parse_mac
 from lab.model.document import KnownValueError
 from lab.model.plant import HostConfig, Strict
@@ -116,6 +119,7 @@ class SwIndConfig(HostConfig):
     ports: dict[str, PortConfig] = Field(default_factory=dict)
     rstp: RstpConfig = RstpConfig()
     lldp: bool = True
+    snmp: SnmpConfig = SnmpConfig()
     mirror: MirrorConfig | None = None
     static_macs: list[StaticMac] = Field(default_factory=list)
     mac_ageing: float = Field(default=300.0, ge=10, le=1_000_000)
@@ -151,6 +155,7 @@ class SwInd(Appliance[Any]):
         self._saved: SwIndConfig | None = None
         self._protocol: object = None
         """The settings of RSTP that hold."""
+        self._agent: Agent | None = None
 
     @classmethod
     def hardware(cls, network: Network, name: str) -> Host:
@@ -170,6 +175,7 @@ class SwInd(Appliance[Any]):
         self._set_up()
 
     async def stop(self) -> None:
+        self._run_agent(None)
         self.bridge.switch_off()
 
     async def apply(self, config: SwIndConfig) -> None:
@@ -192,11 +198,24 @@ class SwInd(Appliance[Any]):
                     "out": counters.out_octets,
                     "discards": counters.in_discards + counters.out_discards,
                 }
-        neighbours = [f"{each.port} {each.said.system_name} {each.said.port_name}" for each in self.bridge.lldp.neighbours()]
+        neighbours = [
+            f"{each.port} {each.said.system_name} {each.said.port_name}" for each in self.bridge.lldp.neighbours()
+        ]
         return {**shown, "neighbours": neighbours, "macs": [f"{v} {m} {p}" for v, m, p, _ in self.bridge.fdb()[:16]]}
+
+    def _run_agent(self, config: SwIndConfig | None) -> None:
+        agent = self._agent
+        if agent is not None and (config is None or agent.config != config.snmp):
+            agent.stop()
+            self._agent = None
+        if config is not None and self._agent is None and (config.snmp.v2c or config.snmp.v3):
+            view = SwitchView(self.bridge, f"{MODEL}-{len(self.ports)}", config.vlans)
+            self._agent = Agent(self.host, view, config.snmp)
+            self._agent.start()
 
     def _set_up(self) -> None:
         config: SwIndConfig = self.config
+        self._run_agent(config)
         if config.saved:
             self._saved = config
         bridge, network = self.bridge, self.host.network

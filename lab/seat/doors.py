@@ -16,7 +16,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from devices.workstation import Workstation
@@ -49,7 +48,6 @@ NOT_A_WORKSTATION = Text(
 NO_ADDRESS = Text(zh="{host} 没有 IP 地址", en="{host} has no IP address")
 NO_PORT = Text(zh="{host} 没有端口 {port}，只有 {known}", en="{host} has no port {port}, only {known}")
 IS_SIMULATED = Text(zh="{host} 本来就是模拟主机", en="{host} is a simulated host as it is")
-NO_CONSOLE = Text(zh="此版本没有主机控制台程序", en="this version has no console programs")
 BECAME_REAL = Text(zh="现在是一台真实主机（iiotlab attach）", en="is a real host now (iiotlab attach)")
 BECAME_SIMULATED = Text(zh="恢复为模拟主机", en="is a simulated host again")
 CARD_JOINED = Text(zh="真实网卡 {interface} 接到了 {port}", en="the real network card {interface} has joined at {port}")
@@ -138,13 +136,13 @@ class Doors:
         return await self.run_line(name, line, call.say)
 
     async def run_line(self, name: str, line: str, out: Callable[[str], None]) -> int:
-        """Run a line of a console program on a host; raises KeyError for an unknown one, Unwilling without programs."""
-        try:
-            from devices import console
-        except ImportError:
-            raise Unwilling(NO_CONSOLE) from None
+        """Run a line of a console program on a host; raises KeyError for an unknown one."""
+        from devices.console import Context, run
+
         host = self._plant.network.hosts[name]
-        return await host.spawn(console.run(host, line, out, context=console.Context()), name=f"{name}: {line[:40]}")
+        work = run(host, line, out, context=Context(folder=self._seat.root))
+        status: int = await host.spawn(work, name=f"{name}: {line[:40]}")
+        return status
 
     # -- real hosts ------------------------------------------------------------------------------------------------
 

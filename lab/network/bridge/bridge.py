@@ -27,6 +27,7 @@ _RESERVED: Final = bytes.fromhex("0180c20000")
 """802.1Q table 8-1: addresses up to …0F are for the nearest bridge and are not forwarded."""
 _BROADCAST: Final = b"\xff" * 6
 
+_SOON: Final = 1e-6
 CPU: Final = "cpu"
 
 
@@ -35,6 +36,7 @@ class BridgePort:
 
     __slots__ = (
         "bridge",
+        "changed_at",
         "counters",
         "forwards",
         "is_up",
@@ -54,6 +56,8 @@ class BridgePort:
         self.vlans = PortVlans()
         self.counters = Counters()
         self.is_up = False
+        self.changed_at = 0.0
+        """When it came up or went down last, on the loop's clock."""
         self.forwards = self.learns = True
         self.mirrored_to: tuple[BridgePort | None, BridgePort | None] = (None, None)
         """Where what it hears and what it says is copied to."""
@@ -104,6 +108,8 @@ class Bridge:
         self.rstp_off = frozenset[str]()
         """Ports that take no part in the protocol."""
         self._rstp_timer = Timer(network.loop, Context(), self._rstp_tick)
+        self.link_listener: Callable[[int, bool], None] | None = None
+        """Called as listener(port number, up)."""
         self.lldp = LldpAgent(network.loop, self._send_lldp)
 
     def _add(self, name: str, number: int, jack: Jack) -> None:
@@ -176,8 +182,8 @@ class Bridge:
                 self._set_gates(port)
                 self.rstp.link_changed(port.number, port.is_up, now)
             self._rstp_again()
-        for name in self.rstp_off:
-            self._set_gates(self.ports[name])
+        for port in self.ports.values():
+            self._set_gates(port)
 
     # -- what others look at ---------------------------------------------------------------------------------------
 
@@ -309,10 +315,13 @@ class Bridge:
     def _link_changed(self, name: str, up: bool) -> None:
         port = self.ports[name]
         port.is_up = up
+        port.changed_at = self.network.loop.time()
         if not up:
             self.flush(name)
         if self._is_on:
             self._link_noted(port)
+            if self.link_listener is not None:
+                self.link_listener(port.number, up)
 
     def _link_noted(self, port: BridgePort) -> None:
         if port.name == CPU:
@@ -364,4 +373,5 @@ class Bridge:
 
     def _rstp_again(self) -> None:
         if self.rstp is not None and (due := self.rstp.deadline) != float("inf"):
-            self._rstp_timer.start(max(0.0, due - self.network.loop.time()))
+            # A clock counts whole nanoseconds: the remainder of a float must not keep it where it is.
+            self._rstp_timer.start(max(_SOON, due - self.network.loop.time()))

@@ -27,8 +27,9 @@ class Neighbour:
 
     port: str
     said: Lldp
+    since: float
+    """On the loop's clock, as the next."""
     until: float
-    """On the loop's clock."""
 
 
 class LldpAgent:
@@ -81,7 +82,9 @@ class LldpAgent:
         if said.ttl == 0:
             self._known.pop(key, None)
         elif key in self._known or sum(each.port == port for each in self.neighbours()) < _NEIGHBOURS_AT_A_PORT:
-            self._known[key] = Neighbour(port, said, self._loop.time() + said.ttl)
+            now = self._loop.time()
+            known = self._known.get(key)
+            self._known[key] = Neighbour(port, said, known.since if known else now, now + said.ttl)
 
     def neighbours(self) -> list[Neighbour]:
         """Who is there now, by port."""

@@ -78,6 +78,8 @@ class RstpPort:
     delay_until: float = _NEVER
     """When the slow way takes its next step."""
     topology_change_until: float = 0.0
+    transitions: int = 0
+    """How often it began to forward."""
     told: Vector | None = None
     """What was said last by this port."""
     owed: Flag | None = None
@@ -108,6 +110,8 @@ class Rstp:
         """The best that is known: the root, the cost to it, and whose information that is."""
         self.root_port: int | None = None
         self.topology_changes = 0
+        self.changed_at = 0.0
+        """When the topology changed last."""
         self._effects = effects
         self._hello_at = _NEVER
 
@@ -162,7 +166,7 @@ class Rstp:
         known = port.received
         is_same_sender = known is not None and (known.bridge, known.port) == (said.bridge, said.port)
         is_news = known is None or said < known
-        if is_same_sender or (is_news and said < self._designated(port)):
+        if is_same_sender or (is_news and said < self.designated(port)):
             port.received = said
             port.message_age = bpdu.message_age
             port.information_until = now + _INFORMATION_HELLOS * bpdu.hello_time
@@ -201,7 +205,8 @@ class Rstp:
 
     # -- roles -----------------------------------------------------------------------------------------------------
 
-    def _designated(self, port: RstpPort) -> Vector:
+    def designated(self, port: RstpPort) -> Vector:
+        """What this bridge would say at a port."""
         return Vector(self.root.root, self.root.cost, self.bridge, port.identifier)
 
     def _select(self, now: float) -> None:
@@ -231,7 +236,7 @@ class Rstp:
         role = Role.DESIGNATED
         if port.number == self.root_port:
             role = Role.ROOT
-        elif said is not None and said < self._designated(port):
+        elif said is not None and said < self.designated(port):
             role = Role.BACKUP if said.bridge == self.bridge else Role.ALTERNATE
         elif said is not None:
             port.received, port.information_until = None, _NEVER
@@ -244,7 +249,7 @@ class Rstp:
         elif role is Role.ROOT:
             self._set_state(port, State.FORWARDING, now)
         else:
-            if port.told not in (None, self._designated(port)):
+            if port.told not in (None, self.designated(port)):
                 port.proposing = port.state is not State.FORWARDING
                 self._send(port, now)  # the way to the root is another one (17.21.25, newInfo)
             self._step_designated(port, now)
@@ -293,9 +298,11 @@ class Rstp:
         if port.state is state:
             return
         port.state = state
+        port.transitions += state is State.FORWARDING
         self._effects.port_changed(port.number, state)
         if state is State.FORWARDING and not port.is_edge:
             self.topology_changes += 1
+            self.changed_at = now
             self._topology_changed(None, now)
 
     # -- topology changes (17.11) ------------------------------------------------------------------------------------
@@ -328,7 +335,7 @@ class Rstp:
         age = 0.0
         if self.root_port is not None:
             age = self.ports[self.root_port].message_age + 1.0
-        vector = port.told = self._designated(port)
+        vector = port.told = self.designated(port)
         self._effects.send_bpdu(
             port.number,
             Bpdu(

@@ -1,0 +1,11 @@
+"""Console programs of simulated hosts: `ping`, `modbus`, `tcpdump` and others, for places without the real ones.
+
+They run on the host's own network stack and on plant time, so what they send is as real as anybody's.
+"""
+
+from __future__ import annotations
+
+from devices.console.context import Context, Log
+from devices.console.shell import run
+
+__all__ = ["Context", "Log", "run"]
