@@ -20,6 +20,11 @@ Level = Literal["junior", "intermediate", "advanced"]
 
 NO_SCENARIO_HERE = Text(zh="不是场景文件夹：没有 scenario.yaml", en="is no scenario: there is no scenario.yaml in it")
 
+_LEVELS: Final = ("junior", "intermediate", "advanced")
+_LEVEL: Final = re.compile(r"^level: *(junior|intermediate|advanced)\b", re.MULTILINE)
+_DIFFICULTY: Final = re.compile(r"^difficulty: *([0-9])", re.MULTILINE)
+_HEAD: Final = 4000
+"""Characters of a scenario in which they stand."""
 _PLACEHOLDER: Final = re.compile(r"\$\{([^{}\n]*)\}")
 
 
@@ -49,8 +54,16 @@ class Headline(BaseModel):
 
 
 def catalogue(folder: Path = CATALOG) -> Mapping[str, Path]:
-    """The scenarios that come with the program: their folders by id."""
-    return {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{FILE}"))}
+    """The scenarios that come with the program: their folders by id, the easiest first."""
+    folders = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{FILE}"))}
+    return dict(sorted(folders.items(), key=lambda each: (_effort(each[1]), each[0])))
+
+
+def _effort(folder: Path) -> tuple[int, int]:
+    """Level and difficulty, as far as one can tell without reading the whole file."""
+    head = (folder / FILE).read_text("utf-8", "replace")[:_HEAD]
+    level, difficulty = _LEVEL.search(head), _DIFFICULTY.search(head)
+    return _LEVELS.index(level[1]) if level else len(_LEVELS), int(difficulty[1]) if difficulty else 0
 
 
 def find(name: str) -> Path:

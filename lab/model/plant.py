@@ -60,12 +60,17 @@ class HostConfig(Strict):
     routes: list[RouteConfig] = Field(default_factory=list)
     hosts: dict[str, IPv4Address] = Field(default_factory=dict)
     """Names this host resolves, as /etc/hosts would."""
-    dhcp_client: list[str] = Field(default_factory=list)
-    """Ports that ask for their address."""
-    name_servers: list[IPv4Address] = Field(default_factory=list)
-    """Name servers, by default those that DHCP names."""
-    time_servers: list[IPv4Address] = Field(default_factory=list)
-    """Time servers, by default those that DHCP names."""
+    dhcp_client: list[str] = Field(
+        default_factory=list, description="用 DHCP 获取地址的端口。Ports that ask for their address."
+    )
+    name_servers: list[IPv4Address] = Field(
+        default_factory=list,
+        description="域名服务器，缺省用 DHCP 给出的。Name servers, by default those that DHCP names.",
+    )
+    time_servers: list[IPv4Address] = Field(
+        default_factory=list,
+        description="时间服务器，缺省用 DHCP 给出的。Time servers, by default those that DHCP names.",
+    )
 
     @model_validator(mode="after")
     def _one_way_to_an_address(self) -> HostConfig:

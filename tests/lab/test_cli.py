@@ -224,7 +224,7 @@ def test_the_list_is_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
     assert "first-poll" in out
     assert "First poll: a boiler goes online" in out
     code, out, _ = said(capsys, "list", "--json")
-    assert [each["id"] for each in json.loads(out)] == ["first-poll", "who-may-write"]
+    assert [each["id"] for each in json.loads(out)] == ["first-poll", "who-may-write", "cell-firewall"]
 
 
 def test_a_list_and_help_load_neither_plant_nor_screen() -> None:

@@ -9,7 +9,8 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,10 +31,12 @@ LOCKED = Text(zh="{door} 锁着", en="{door} is locked")
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("IIOTLAB_HOME", str(tmp_path))
-    speak("en")
-    return tmp_path
+def own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """With a name short enough for a socket to be in it, wherever pytest keeps its own."""
+    with tempfile.TemporaryDirectory(prefix="lab-") as folder:
+        monkeypatch.setenv("IIOTLAB_HOME", folder)
+        speak("en")
+        yield Path(folder)
 
 
 class Lab:
