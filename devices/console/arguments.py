@@ -49,6 +49,7 @@ class Arguments(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=partial(_Formatter, say(words.USAGE)),
         )
+        self.color = False  # from Python 3.14 on argparse would look at this computer's terminal
         self._positionals.title = say(words.ARGUMENTS)
         self._optionals.title = say(words.OPTIONS)
         self.flag(*help_flags, action="help", help=words.HELP)

@@ -12,13 +12,24 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 
+from devices.console.frame_tests import (
+    Test,
+    TooShort,
+    both,
+    directed,
+    either,
+    field,
+    is_broadcast,
+    is_group,
+    is_in,
+    negated,
+)
 from devices.console.ports import SERVICES
 from lab.model.address import parse_mac
 from lab.text import Text
 from lab.wire import ethernet, ipv4
 
 Predicate = Callable[[bytes], bool]
-_Test = Callable[[bytes], bool]
 
 UNEXPECTED = Text(
     zh="过滤表达式中不认识 {word!r}；可用：{known}", en="cannot make sense of {word!r} in the filter; known: {known}"
@@ -67,6 +78,7 @@ _RESERVED: Final = frozenset(
 _TAGS: Final = (0x8100, 0x88A8, 0x9100)
 _NUMBERS: Final = {"icmp": ipv4.ICMP, "tcp": ipv4.TCP, "udp": ipv4.UDP}
 _FRAGMENT_HEADER: Final = 44
+_SCTP: Final = 132
 _PORTS_BY_NAME: Final = {name: number for number, name in SERVICES.items()}
 
 
@@ -84,16 +96,6 @@ class UnknownName(FilterError):
     def __init__(self, name: str) -> None:
         super().__init__(NOT_AN_ADDRESS, word=name)
         self.name = name
-
-
-class _TooShort(Exception):
-    """The frame ends before what is asked for: no filter matches it, not even `not`."""
-
-
-def _number(frame: bytes, at: int, size: int) -> int:
-    if len(frame) < at + size:
-        raise _TooShort
-    return int.from_bytes(frame[at : at + size], "big")
 
 
 class _Qualifiers(NamedTuple):
@@ -121,7 +123,7 @@ def compile_filter(expression: str, address_of: Callable[[str], bytes]) -> Predi
     def predicate(frame: bytes) -> bool:
         try:
             return test(frame)
-        except _TooShort:
+        except TooShort:
             return False
 
     return predicate
@@ -154,18 +156,18 @@ class _Parser:
 
     # -- and, or, not ----------------------------------------------------------------------------------------------
 
-    def expression(self) -> _Test:
+    def expression(self) -> Test:
         test = self._term()
         while (word := self.peek()) in (*_AND, *_OR):
             self.take()
-            test = _both(test, self._term()) if word in _AND else _either(test, self._term())
+            test = both(test, self._term()) if word in _AND else either(test, self._term())
         return test
 
-    def _term(self) -> _Test:
+    def _term(self) -> Test:
         word = self.peek()
         if word in _NOT:
             self.take()
-            return _negated(self._term())
+            return negated(self._term())
         if word == "(":
             self.take()
             test = self.expression()
@@ -179,7 +181,7 @@ class _Parser:
 
     # -- primitives ------------------------------------------------------------------------------------------------
 
-    def _primitive(self) -> _Test:
+    def _primitive(self) -> Test:
         word = self.peek()
         if word is None:
             self.take()
@@ -193,7 +195,7 @@ class _Parser:
         if self.peek() in ("broadcast", "multicast"):
             if protocol not in (None, "ether"):
                 raise FilterError(NOT_WITH, proto=protocol, kind=self.peek())
-            return _group if self.take() == "multicast" else _broadcast
+            return is_group if self.take() == "multicast" else is_broadcast
         direction = self._direction()
         kind = self.take() if self.peek() in _KINDS else None
         word = self.peek()
@@ -208,7 +210,7 @@ class _Parser:
             return self._nothing(word)
         return self._identified(self._latest)
 
-    def _nothing(self, word: str | None) -> _Test:
+    def _nothing(self, word: str | None) -> Test:
         if word is None:
             raise FilterError(ENDS_EARLY, word=self._words[-1])
         raise FilterError(UNEXPECTED, word=word, known=_KNOWN)
@@ -225,7 +227,7 @@ class _Parser:
             return "src and dst" if joint in _AND else "src or dst"
         return first
 
-    def _identified(self, how: _Qualifiers) -> _Test:
+    def _identified(self, how: _Qualifiers) -> Test:
         kind = how.kind or "host"
         if kind in ("port", "portrange"):
             if how.protocol not in (None, "tcp", "udp"):
@@ -293,11 +295,11 @@ class _Parser:
 
     # -- tests -----------------------------------------------------------------------------------------------------
 
-    def _ethertype(self, kind: int) -> _Test:
+    def _ethertype(self, kind: int) -> Test:
         at = 12 + self._shift
-        return lambda frame: _number(frame, at, 2) == kind
+        return lambda frame: field(frame, at, 2) == kind
 
-    def _protocol(self, protocol: str) -> _Test:
+    def _protocol(self, protocol: str) -> Test:
         if protocol == "ether":
             raise FilterError(ENDS_EARLY, word=protocol)
         if protocol == "ip":
@@ -307,29 +309,29 @@ class _Parser:
         if protocol == "arp":
             return self._ethertype(ethernet.ARP)
         four = self._ip_protocol(_NUMBERS[protocol])
-        return four if protocol == "icmp" else _either(four, self._ip6_protocol(_NUMBERS[protocol]))
+        return four if protocol == "icmp" else either(four, self._ip6_protocol(_NUMBERS[protocol]))
 
-    def _ip_protocol(self, number: int) -> _Test:
+    def _ip_protocol(self, number: int) -> Test:
         at = 14 + self._shift + 9
-        return _both(self._ethertype(ethernet.IPV4), lambda frame: _number(frame, at, 1) == number)
+        return both(self._ethertype(ethernet.IPV4), lambda frame: field(frame, at, 1) == number)
 
-    def _ip6_protocol(self, number: int) -> _Test:
+    def _ip6_protocol(self, number: int) -> Test:
         at = 14 + self._shift
 
         def test(frame: bytes) -> bool:
-            following = _number(frame, at + 6, 1)
-            return following == number or (following == _FRAGMENT_HEADER and _number(frame, at + 40, 1) == number)
+            following = field(frame, at + 6, 1)
+            return following == number or (following == _FRAGMENT_HEADER and field(frame, at + 40, 1) == number)
 
-        return _both(self._ethertype(ethernet.IPV6), test)
+        return both(self._ethertype(ethernet.IPV6), test)
 
-    def _by_number(self, protocol: str) -> _Test:
+    def _by_number(self, protocol: str) -> Test:
         if protocol == "ether":
             return self._ethertype(self._integer(0xFFFF))
         if protocol != "ip":
             raise FilterError(NOT_WITH, proto=protocol, kind="proto")
         return self._ip_protocol(self._integer(0xFF))
 
-    def _vlan(self) -> _Test:
+    def _vlan(self) -> Test:
         self.take()
         vid = None
         if (word := self.peek()) is not None and _NUMBER.fullmatch(word):
@@ -338,82 +340,47 @@ class _Parser:
         self._shift += 4
 
         def test(frame: bytes) -> bool:
-            return _number(frame, at, 2) in _TAGS and (vid is None or _number(frame, at + 2, 2) & 0xFFF == vid)
+            return field(frame, at, 2) in _TAGS and (vid is None or field(frame, at + 2, 2) & 0xFFF == vid)
 
         return test
 
-    def _mac(self, direction: str | None) -> _Test:
+    def _mac(self, direction: str | None) -> Test:
         word = self.take()
         if not _MAC.fullmatch(word):
             raise FilterError(NOT_AN_ADDRESS, word=word)
         mac = parse_mac(":".join(part.zfill(2) for part in re.split("[:-]", word)))
 
-        def at(offset: int) -> _Test:
+        def at(offset: int) -> Test:
             return lambda frame: frame[offset : offset + 6] == mac
 
-        return _directed(direction, at(6), at(0))
+        return directed(direction, at(6), at(0))
 
-    def _addressed(self, protocol: str | None, direction: str | None, address: int, mask: int) -> _Test:
+    def _addressed(self, protocol: str | None, direction: str | None, address: int, mask: int) -> Test:
         start = 14 + self._shift
 
-        def at(offset: int) -> _Test:
-            return lambda frame: _number(frame, start + offset, 4) & mask == address
+        def at(offset: int) -> Test:
+            return lambda frame: field(frame, start + offset, 4) & mask == address
 
-        tests: list[_Test] = []
+        tests: list[Test] = []
         if protocol in (None, "ip"):
-            tests.append(_both(self._ethertype(ethernet.IPV4), _directed(direction, at(12), at(16))))
+            tests.append(both(self._ethertype(ethernet.IPV4), directed(direction, at(12), at(16))))
         if protocol in (None, "arp"):
-            tests.append(_both(self._ethertype(ethernet.ARP), _directed(direction, at(14), at(24))))
-        return tests[0] if len(tests) == 1 else _either(*tests)
+            tests.append(both(self._ethertype(ethernet.ARP), directed(direction, at(14), at(24))))
+        return tests[0] if len(tests) == 1 else either(*tests)
 
-    def _port(self, protocol: str | None, direction: str | None, ports: range) -> _Test:
+    def _port(self, protocol: str | None, direction: str | None, ports: range) -> Test:
         start = 14 + self._shift
         numbers = (_NUMBERS[protocol],) if protocol is not None else (ipv4.TCP, ipv4.UDP, _SCTP)
 
         def four(frame: bytes) -> bool:
-            if _number(frame, start + 9, 1) not in numbers or _number(frame, start + 6, 2) & 0x1FFF:
+            if field(frame, start + 9, 1) not in numbers or field(frame, start + 6, 2) & 0x1FFF:
                 return False
-            at = start + ((_number(frame, start, 1) & 0x0F) << 2)
-            return _directed(direction, _in(ports, at), _in(ports, at + 2))(frame)
+            at = start + ((field(frame, start, 1) & 0x0F) << 2)
+            return directed(direction, is_in(ports, at), is_in(ports, at + 2))(frame)
 
-        six_ports = _directed(direction, _in(ports, start + 40), _in(ports, start + 42))
+        six_ports = directed(direction, is_in(ports, start + 40), is_in(ports, start + 42))
 
         def six(frame: bytes) -> bool:
-            return _number(frame, start + 6, 1) in numbers and six_ports(frame)
+            return field(frame, start + 6, 1) in numbers and six_ports(frame)
 
-        return _either(_both(self._ethertype(ethernet.IPV4), four), _both(self._ethertype(ethernet.IPV6), six))
-
-
-_SCTP: Final = 132
-
-
-def _in(ports: range, at: int) -> _Test:
-    return lambda frame: _number(frame, at, 2) in ports
-
-
-def _both(a: _Test, b: _Test) -> _Test:
-    return lambda frame: a(frame) and b(frame)
-
-
-def _either(a: _Test, b: _Test) -> _Test:
-    return lambda frame: a(frame) or b(frame)
-
-
-def _negated(test: _Test) -> _Test:
-    return lambda frame: not test(frame)
-
-
-def _directed(direction: str | None, source: _Test, destination: _Test) -> _Test:
-    if direction == "src":
-        return source
-    if direction == "dst":
-        return destination
-    return _both(source, destination) if direction == "src and dst" else _either(source, destination)
-
-
-def _broadcast(frame: bytes) -> bool:
-    return frame[:6] == ethernet.BROADCAST
-
-
-def _group(frame: bytes) -> bool:
-    return bool(_number(frame, 0, 1) & 1)
+        return either(both(self._ethertype(ethernet.IPV4), four), both(self._ethertype(ethernet.IPV6), six))

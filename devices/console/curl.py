@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import codecs
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -153,23 +154,21 @@ async def _run(process: Process, options: Options) -> int:
 
 
 async def _exchange(process: Process, options: Options, session: ClientSession, url: str) -> int:
-    from aiohttp import BasicAuth
-
     data = _data(process, options)
     headers = {"User-Agent": _USER_AGENT, "Accept": "*/*"}
     if data is not None:
         headers["Content-Type"] = _FORM
+    if options.user is not None:
+        # RFC 7617
+        headers["Authorization"] = "Basic " + base64.b64encode(options.user.encode(errors="replace")).decode()
     given = {name.lower() for name, _ in options.headers}
     pairs = [(name, value) for name, value in headers.items() if name.lower() not in given] + options.headers
     method = (options.method or ("HEAD" if options.head else "GET" if data is None else "POST")).upper()
-    user, _, password = (options.user or "").partition(":")
-    auth = BasicAuth(user, password, "utf-8") if options.user is not None else None
     async with session.request(
         method,
         url,
         data=data,
         headers=pairs,
-        auth=auth,
         allow_redirects=options.follow,
         max_redirects=_MOST_REDIRECTS,
     ) as response:
@@ -235,15 +234,22 @@ async def _save(file: BinaryIO, response: ClientResponse) -> None:
 
 
 async def _show(process: Process, response: ClientResponse) -> None:
+    """Line by line, as it comes."""
     decoder: Any = None
+    rest = ""
     async for chunk in response.content.iter_chunked(_CHUNK):
         if decoder is None:
             if b"\0" in chunk:
                 raise Failure(BINARY, 23)
             decoder = _decoder(response.charset)
-        process.write(decoder.decode(chunk))
+        rest += decoder.decode(chunk)
+        lines, newline, rest = rest.rpartition("\n")
+        process.write(lines + newline)
+        if len(rest) > _CHUNK:
+            process.write(rest)
+            rest = ""
     if decoder is not None:
-        process.write(decoder.decode(b"", True))
+        process.write(rest + decoder.decode(b"", True))
 
 
 def _decoder(charset: str | None) -> codecs.IncrementalDecoder:

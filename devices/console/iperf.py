@@ -1,4 +1,4 @@
-"""`iperf`: how much gets through, in the manner of iperf 2; its UDP datagrams have iperf 2's header."""
+"""`iperf`: how much gets through, over TCP and UDP, in the manner of iperf 2."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 import re
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any, Final
 
 from devices.console import words
 from devices.console.arguments import Arguments, BadValue, Options, decimal, port, whole
+from devices.console.iperf_meter import Meter, line
 from devices.console.process import FAILED, OK, USAGE, Failure, Process
 from lab.text import Text
 
@@ -54,7 +54,6 @@ _FIN_TRIES: Final = 10
 _FIN_GAP: Final = 0.25
 _CLIENTS: Final = 16
 _RECV: Final = 65536
-_PREFIXES: Final = ("", "K", "M", "G")
 
 
 def _rate(value: str) -> float:
@@ -90,55 +89,6 @@ async def run(process: Process, options: Options) -> int:
     return await (_send_udp(process, options) if options.udp else _send_tcp(process, options))
 
 
-# -- reports -----------------------------------------------------------------------------------------------------------
-
-
-class _Meter:
-    """Counts bytes, and says how many, each interval and at the end."""
-
-    def __init__(self, process: Process, interval: float | None, more: Callable[[], str] = lambda: "") -> None:
-        self._process, self._interval, self._more = process, interval, more
-        self.began = self._since = process.now()
-        self.total = self._before = 0
-        self._task: asyncio.Task[None] | None = None
-        process.print(f"{'[ Interval ]':>16} {'Transfer':>14} {'Bandwidth':>16}")
-        if interval is not None:
-            self._task = asyncio.create_task(self._report_often(interval))
-
-    async def _report_often(self, interval: float) -> None:
-        while True:
-            await self._process.until(self._since + interval)
-            now = self._process.now()
-            self._line(self._since, now, self.total - self._before)
-            self._since, self._before = now, self.total
-
-    def end(self) -> None:
-        """Once, with everything."""
-        if self._task is not None:
-            self._task.cancel()
-        self._line(self.began, self._process.now(), self.total, self._more())
-
-    def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    def _line(self, since: float, until: float, size: int, more: str = "") -> None:
-        self._process.print(_line(since - self.began, until - self.began, size) + more)
-
-
-def _line(since: float, until: float, size: int) -> str:
-    rate = 8 * size / (until - since) if until > since else 0.0
-    return f"[{since:6.2f}-{until:6.2f} s] {_scaled(size, 1024, 'Bytes'):>14} {_scaled(rate, 1000, 'bits/s'):>16}"
-
-
-def _scaled(value: float, step: int, unit: str) -> str:
-    power = 0
-    while value >= step and power < len(_PREFIXES) - 1:
-        value /= step
-        power += 1
-    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {_PREFIXES[power]}{unit}"
-
-
 # -- TCP ---------------------------------------------------------------------------------------------------------------
 
 
@@ -150,7 +100,7 @@ async def _send_tcp(process: Process, options: Options) -> int:
     except OSError as error:
         where = {"host": options.client, "port": options.port}
         raise Failure(words.CONNECTING_FAILED, why=process.why(error), **where) from None
-    meter = _Meter(process, options.interval)
+    meter = Meter(process, options.interval)
     data = bytes(_CHUNK)
     end = meter.began + options.time
     try:
@@ -206,7 +156,7 @@ async def _receive_tcp(
 ) -> None:
     host, number = writer.get_extra_info("peername")
     process.tell(CONNECTED, host=host, port=number)
-    meter = _Meter(process, options.interval)
+    meter = Meter(process, options.interval)
     try:
         while data := await reader.read(_RECV):
             meter.total += len(data)
@@ -243,7 +193,7 @@ async def _send_udp(process: Process, options: Options) -> int:
         raise Failure(words.NO_ADDRESS, name=options.client, why=process.why(error)) from None
     gap = size * 8 / rate
     number = 0
-    meter = _Meter(process, options.interval)
+    meter = Meter(process, options.interval)
 
     def send(label: int) -> None:
         now = process.host.wall_ns()
@@ -283,7 +233,7 @@ def _show_report(process: Process, data: bytes) -> None:
     _, high, low, seconds, micros, lost, overtaken, total, jitter_s, jitter_us, _, _ = _REPORT.unpack_from(data)
     process.tell(SERVER_REPORT)
     process.print(
-        _line(0.0, seconds + micros / 1e6, high << 32 | low)
+        line(0.0, seconds + micros / 1e6, high << 32 | low)
         + _quality(jitter_s + jitter_us / 1e6, lost, total, overtaken)
     )
 
@@ -299,7 +249,7 @@ class _Stream:
 
     def __init__(self, process: Process, options: Options) -> None:
         self._process = process
-        self.meter = _Meter(
+        self.meter = Meter(
             process, options.interval, lambda: _quality(self.jitter, self.lost, self.total, self.overtaken)
         )
         self._highest = -1

@@ -101,6 +101,15 @@ class ModbusClient:
                 raise
 
         client.ctx.call_create = create_and_remember
+        understand = client.ctx.callback_data
+
+        def understand_or_drop(data: bytes, addr: Any = None) -> int:
+            try:
+                return understand(data, addr)
+            except ModbusException:
+                return len(data)  # pymodbus would let the loop know of an answer that makes no sense, and nobody else
+
+        client.ctx.callback_data = understand_or_drop  # type: ignore[method-assign]
         if not await client.connect():
             why = self._process.why(failure)
             raise Failure(words.CONNECTING_FAILED, host=self._host, port=self._port, why=why)

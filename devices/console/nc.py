@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Final
 
 from devices.console import ports, words
-from devices.console.arguments import Arguments, Options, decimal, hexadecimal
+from devices.console.arguments import Arguments, BadValue, Options, decimal, hexadecimal
 from devices.console.process import FAILED, OK, USAGE, Failure, Process
 from lab.text import Text
 
@@ -90,8 +90,6 @@ async def run(process: Process, options: Options) -> int:
 
 
 def _ports(value: str, missing: Text) -> list[int]:
-    from devices.console.arguments import BadValue
-
     try:
         return ports.several(value)
     except BadValue as error:

@@ -208,7 +208,7 @@ class _Scan:
             async with asyncio.timeout(self._patience):
                 state: str = await answer
                 return state
-        except TimeoutError:
+        except OSError:  # silence, or an interface that has gone
             return None
         finally:
             del self._waiting[port]

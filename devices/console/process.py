@@ -53,7 +53,8 @@ class Process:
         return sentence.format(**facts) if facts else sentence
 
     def write(self, text: str) -> None:
-        self._out(text.translate(_CONTROL))
+        if text:
+            self._out(text.translate(_CONTROL))
 
     def print(self, line: str = "") -> None:
         self.write(line + "\n")

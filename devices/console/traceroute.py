@@ -1,4 +1,4 @@
-"""`traceroute`: the routers on the way to a host, found by datagrams whose time to live is too short (RFC 1393)."""
+"""`traceroute`: the routers on the way to a host, found by datagrams whose time to live is too short."""
 
 from __future__ import annotations
 
@@ -89,21 +89,21 @@ class _Trace:
 
     async def hop(self, ttl: int) -> bool:
         """Try one distance; whether there is no point in going on."""
-        self._process.write(f"{ttl:2} ")
+        said = f"{ttl:2} "
         before: bytes | None = None
         is_end = False
         for _ in range(self._options.probes):
             answer = await self._probe(ttl)
             if answer is None:
-                self._process.write(" *")
+                said += " *"
                 continue
             if answer.sender != before:
-                self._process.write(f" {socket.inet_ntoa(answer.sender)}")
+                said += f" {socket.inet_ntoa(answer.sender)}"
                 before = answer.sender
-            self._process.write(f"  {answer.seconds * 1000:.3f} ms{' ' + answer.mark if answer.mark else ''}")
+            said += f"  {answer.seconds * 1000:.3f} ms{' ' + answer.mark if answer.mark else ''}"
             is_end = is_end or answer.is_end
             self.reached = self.reached or (answer.is_end and not answer.mark)
-        self._process.print()
+        self._process.print(said)
         return is_end
 
     async def _probe(self, ttl: int) -> _Answer | None:

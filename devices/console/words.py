@@ -59,7 +59,7 @@ ERRORS: Final[Mapping[int, Text]] = {
     errno.EMSGSIZE: Text(zh="报文太长", en="Message too long"),
     errno.EPIPE: Text(zh="对方已关闭连接", en="Broken pipe"),
     errno.EACCES: Text(zh="没有权限", en="Permission denied"),
-    errno.ENOENT: Text(zh="没有这个文件夹", en="No such file or directory"),
+    errno.ENOENT: Text(zh="没有这个文件或文件夹", en="No such file or directory"),
     errno.EISDIR: Text(zh="这是文件夹", en="Is a directory"),
     errno.ENOSPC: Text(zh="磁盘已满", en="No space left on device"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,8 @@ class Console:
     async def run(self, line: str | Sequence[str]) -> str:
         """What a line says until it ends; nothing of it is left in the plant."""
         said: list[str] = []
-        taps = len(self.host.network.taps)
         self.status = await console.run(self.host, line, said.append, context=self.context)
         assert self.host.watchers == []
-        assert len(self.host.network.taps) == taps
         return "".join(said)
 
     async def interrupted(self, line: str, seconds: float) -> str:
@@ -107,6 +105,3 @@ async def garbage_at(host: Host, port: int, answer: bytes) -> None:
         host.open_datagrams(Datagrams, ("0.0.0.0", port), None)
 
     await host.spawn(serve())
-
-
-Story = Callable[[Site], Any]
