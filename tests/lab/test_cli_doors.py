@@ -182,6 +182,7 @@ class TestARealHost:
             terminal.type("stty size; hostname\n")
             terminal.hear("33 101")
             terminal.hear("\r\nws-1\r\n")
+            terminal.hear("[ws-1] $ ")
             terminal.type("cat\n")
             terminal.type("again\n")
             terminal.hear("again\r\nagain\r\n")  # typed, and said by a program that now waits for more
