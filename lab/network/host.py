@@ -209,6 +209,7 @@ class Host:
 
     def add_routes(self, routes: Iterable[RouteConfig]) -> None:
         """Static routes, until the next configuration; one whose next hop is on no link is left out."""
+        self._routes.sort(key=lambda entry: -entry[0].prefixlen)  # or a default route would take the next hops
         for route in routes:
             on_link = self.route(route.via.packed)
             if on_link is not None:
