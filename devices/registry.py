@@ -14,23 +14,48 @@ from devices.imm_plc import ImmPlc
 from devices.outside import Outside
 from devices.router import Router
 from devices.services.server import Server
+from devices.signals.ap_ind import ApInd
+from devices.signals.elements import DryContact, Element, ProximityNpn, ProximityPnp
+from devices.signals.io_module import IoModule
+from devices.signals.psu import PowerSupply
+from devices.signals.terminal_block import TerminalBlock
+from devices.signals.transmitters import (
+    FlowTransmitter,
+    HeadTransmitter,
+    LevelTransmitter,
+    PressureTransmitter,
+    ThreeWireTransmitter,
+)
 from devices.sw_ind import SwInd, SwInd12, SwInd16
 from devices.vpn.gateway import VpnGateway
 from devices.workstation import Workstation
 from lab.network.appliance import Appliance
 
 _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
+    ApInd,
     BoilerPlc,
     CncPlc,
+    DryContact,
+    Element,
+    FlowTransmitter,
     FwInd,
     Gap,
+    HeadTransmitter,
     ImmPlc,
+    IoModule,
+    LevelTransmitter,
     Outside,
+    PowerSupply,
+    PressureTransmitter,
+    ProximityNpn,
+    ProximityPnp,
     Router,
     Server,
     SwInd,
     SwInd12,
     SwInd16,
+    TerminalBlock,
+    ThreeWireTransmitter,
     VpnGateway,
     Workstation,
 )

@@ -8,11 +8,12 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lab.model.plant import HostConfig, Wiring
+from lab.model.plant import Cable, HostConfig, Wiring
 from lab.network.appliance import Appliance, Value
 from lab.network.automatic import Automatic
 from lab.network.fabric import Network
 from lab.network.loop import PlantLoop
+from lab.network.media import CopperPort, link_of
 from scenarios.folder import PlantConfig, cables_of, wires_of
 from scenarios.kinds import APPLIANCES, SWITCHES
 
@@ -63,13 +64,20 @@ class Plant:
         for ends in sorted(ends for ends, cable in after.items() if before.get(ends) != cable):
             for end in ends:
                 network.unplug(end)  # somebody may have put another cable there meanwhile
-            network.plug(*ends)
+            self._plug(after[ends])
         loose, joined = wires_of(self._config.wiring), wires_of(wiring)
         for a, b in sorted(loose - joined):
             network.conductors.unwire(a, b)
         for a, b in sorted(joined - loose):
             network.conductors.wire(a, b)
         self._config = replace(self._config, wiring=wiring)
+
+    def _plug(self, cable: Cable) -> None:
+        """Ports here are RJ45 sockets; what comes of a cable between them is its kind's and its length's business."""
+        plugged = self.network.plug(cable.a, cable.b)
+        link = link_of(cable, CopperPort(), CopperPort())
+        self.network.set_carrying(plugged, link.up)
+        plugged.impair(link.impairment, "medium")
 
     async def configure(self, name: str, config: HostConfig) -> None:
         """Give a device its configuration, and switch it on where it was off."""

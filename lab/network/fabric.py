@@ -19,6 +19,7 @@ from lab.model.frame import Port, Tap
 from lab.network.conductors import Conductors
 from lab.network.loop import PlantLoop
 from lab.network.serial.lines import SerialLines
+from lab.network.signals.circuit import Circuit
 
 if TYPE_CHECKING:
     from lab.network.bridge.bridge import Bridge
@@ -228,6 +229,8 @@ class Network:
     """Everything that is cabled together in one plant, and the queue its frames wait in."""
 
     def __init__(self, loop: PlantLoop, seed: int = 1) -> None:
+        from lab.network.wireless import Radio
+
         self.loop = loop
         self.seed = seed
         self.hosts: dict[str, Host] = {}
@@ -243,6 +246,8 @@ class Network:
         """Called as listener(device, on) when a device loses or gets power."""
         self.conductors = Conductors()
         self.serial = SerialLines(self)
+        self.circuit = Circuit(self)
+        self.radio = Radio(self)
         self.dropped = 0
         """Frames lost because the whole network was full of them."""
         self._jacks: dict[Port, Jack] = {}

@@ -213,3 +213,18 @@ def test_a_new_cable_has_not_the_old_ones_faults() -> None:
         assert await site.answers("ws-1", "boiler")
 
     run(story)
+
+
+def test_a_cable_must_be_of_the_right_kind_and_not_too_long() -> None:
+    def cabled(**cable: object) -> Wiring:
+        return Wiring.model_validate(
+            {"cables": [{"a": "boiler/eth0", "b": "sw-1/p2", **cable}, ("ws-1/eth0", "sw-1/p1")]}
+        )
+
+    async def story(site: Broken) -> None:
+        for cable, lamp in (({"length": 90}, True), ({"length": 400}, False), ({"medium": "om3"}, False), ({}, True)):
+            site.plant.rewire(cabled(**cable))
+            assert site.network.jack(Port("boiler", "eth0")).is_connected == lamp, cable
+            assert await site.answers("ws-1", "boiler") == lamp
+
+    run(story)

@@ -1,0 +1,1 @@
+"""Parts of a control cabinet and of the field: sensors, I/O stations, supplies, terminals, wireless."""
