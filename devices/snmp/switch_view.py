@@ -26,7 +26,8 @@ from lab.network.bridge.rstp import Role, State
 from lab.wire.lldp import Capability
 
 BRIDGE_SERVICES: Final = 2
-_SPEED: Final = 100_000_000
+_SPEED: Final = 100
+"""Mbit/s of a port that is down."""
 _STP_STATES: Final = {State.DISCARDING: 2, State.LEARNING: 4, State.FORWARDING: 5}
 _DISABLED: Final = 1
 
@@ -56,7 +57,7 @@ class SwitchView:
                 port.jack.is_enabled,
                 port.is_up,
                 Counters(**{each.name: getattr(port.counters, each.name) for each in fields(port.counters)}),
-                speed=_SPEED,
+                speed=(port.mode.speed if port.mode is not None else _SPEED) * 1_000_000,
                 last_change=max(0.0, port.changed_at - self._since),
             )
             for port in self._ports
@@ -79,7 +80,7 @@ class SwitchView:
             ],
             self._vlans(),
             self._spanning_tree(),
-            bridge.ageing,
+            bridge.table.ageing,
         )
 
     def _port(self, port: bridging.BridgePort) -> BridgePort:

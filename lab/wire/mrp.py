@@ -43,7 +43,7 @@ class RingState(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class RingTest:
     """What the manager sends into both ends of its ring, to see whether it comes round."""
 
     priority: int
@@ -79,7 +79,7 @@ class LinkChange:
     can_block: bool = True
 
 
-Message = Test | TopologyChange | LinkChange
+Message = RingTest | TopologyChange | LinkChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Mrp:
     def encode(self, source: bytes) -> bytes:
         """A complete Ethernet frame from this MAC address, padded to the least length."""
         message = self.message
-        if isinstance(message, Test):
+        if isinstance(message, RingTest):
             block = _block(
                 Block.TEST,
                 _TEST.pack(
@@ -110,7 +110,7 @@ class Mrp:
         else:
             kind = Block.LINK_UP if message.is_up else Block.LINK_DOWN
             block = _block(kind, _LINK.pack(message.source, message.port, message.interval, message.can_block))
-        group = TEST_GROUP if isinstance(message, Test) else CONTROL_GROUP
+        group = TEST_GROUP if isinstance(message, RingTest) else CONTROL_GROUP
         common = _block(Block.COMMON, _COMMON.pack(self.sequence & 0xFFFF, self.domain))
         frame = group + source + _KIND + _VERSION.to_bytes(2, "big") + block + common + bytes(2)
         return frame + bytes(max(0, _MINIMUM - len(frame)))
@@ -159,7 +159,7 @@ def _message(kind: Block, value: bytes) -> Message:
     try:
         if kind is Block.TEST:
             priority, manager, port, ring, transitions, timestamp = _unpack(_TEST, value)
-            return Test(priority, manager, RingPort(port), RingState(ring), transitions, timestamp)
+            return RingTest(priority, manager, RingPort(port), RingState(ring), transitions, timestamp)
         if kind is Block.TOPOLOGY_CHANGE:
             return TopologyChange(*_unpack(_CHANGE, value))
         source, port, interval, can_block = _unpack(_LINK, value)

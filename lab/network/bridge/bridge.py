@@ -3,83 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lab.model.address import format_mac, mac_of
 from lab.model.frame import Port
+from lab.network.bridge import negotiation, ring
+from lab.network.bridge.alarm import Alarm
+from lab.network.bridge.bridge_port import CPU, BridgePort, Flow
+from lab.network.bridge.collisions import MismatchedLine
+from lab.network.bridge.fdb import TABLE_LIMIT, FilteringDatabase
 from lab.network.bridge.lldp import LldpAgent
-from lab.network.bridge.ports import Counters, Mirror, PortVlans
+from lab.network.bridge.negotiation import Duplex
+from lab.network.bridge.ports import Mirror, PortVlans
+from lab.network.bridge.ring import Ring, RingSettings
 from lab.network.bridge.rstp import Role, Rstp, RstpPort, State
 from lab.network.fabric import Jack
-from lab.network.timer import Timer
 from lab.wire import bpdu, ethernet
 from lab.wire.bpdu import BridgeId
 from lab.wire.malformed import Malformed
+from lab.wire.mrp import Mrp
 
 if TYPE_CHECKING:
     from lab.network.fabric import Network
 
-TABLE_LIMIT: Final = 8192
+__all__ = ["CPU", "TABLE_LIMIT", "Bridge", "BridgePort"]
+
+_FLOW_LIMIT: Final = 4096
+"""Conversations that a port remembers; beyond, it begins to remember anew."""
 _TAG: Final = b"\x81\x00"
 _RESERVED: Final = bytes.fromhex("0180c20000")
 """802.1Q table 8-1: addresses up to …0F are for the nearest bridge and are not forwarded."""
 _BROADCAST: Final = b"\xff" * 6
-
-_SOON: Final = 1e-6
-CPU: Final = "cpu"
-
-
-class BridgePort:
-    """One port of a bridge; the one called `cpu` leads to its own management interface."""
-
-    __slots__ = (
-        "bridge",
-        "changed_at",
-        "counters",
-        "forwards",
-        "is_up",
-        "jack",
-        "learns",
-        "mac",
-        "mirrored_to",
-        "name",
-        "number",
-        "storm",
-        "vlans",
-    )
-
-    def __init__(self, bridge: Bridge, name: str, number: int, jack: Jack) -> None:
-        self.bridge, self.name, self.number, self.jack = bridge, name, number, jack
-        self.mac = mac_of(bridge.name, name)
-        self.vlans = PortVlans()
-        self.counters = Counters()
-        self.is_up = False
-        self.changed_at = 0.0
-        """When it came up or went down last, on the loop's clock."""
-        self.forwards = self.learns = True
-        self.mirrored_to: tuple[BridgePort | None, BridgePort | None] = (None, None)
-        """Where what it hears and what it says is copied to."""
-        self.storm: StormControl | None = None
-
-
-class StormControl:
-    """Lets so many broadcasts a second in by one port."""
-
-    __slots__ = ("_left", "_now", "_until", "limit")
-
-    def __init__(self, limit: int, now: Callable[[], float]) -> None:
-        self.limit = limit
-        self._now = now
-        self._left, self._until = limit, 0.0
-
-    def lets_in(self) -> bool:
-        now = self._now()
-        if now >= self._until:
-            self._left, self._until = self.limit, now + 1.0
-        self._left -= 1
-        return self._left >= 0
 
 
 class Bridge:
@@ -88,15 +43,12 @@ class Bridge:
     def __init__(self, network: Network, name: str, ports: tuple[str, ...]) -> None:
         self.network, self.name = network, name
         self.ports: dict[str, BridgePort] = {}
-        self.ageing = 300.0
-        """Seconds after which an address that has not been heard is forgotten (802.1Q table 8-6)."""
         self.mac = mac_of(name, "bridge")
-        self._table: dict[int, dict[bytes, BridgePort]] = {}
-        self._heard: set[tuple[int, bytes]] = set()
-        self._static: set[tuple[int, bytes]] = set()
-        self._timer = Timer(network.loop, Context(), self._age)
+        self.table = FilteringDatabase(network.loop, self._forget_flows)
         self._mirror: Mirror | None = None
         self._is_on = False
+        self._has_flows = False
+        self.ring: Ring | None = None
         for number, port in enumerate(ports, 1):
             jack = network.add_jack(Port(name, port), lambda frame: None)
             self._add(port, number, jack)
@@ -107,14 +59,14 @@ class Bridge:
         self.rstp: Rstp | None = None
         self.rstp_off = frozenset[str]()
         """Ports that take no part in the protocol."""
-        self._rstp_timer = Timer(network.loop, Context(), self._rstp_tick)
+        self._rstp_alarm = Alarm(network.loop, self._rstp_tick)
         self.link_listener: Callable[[int, bool], None] | None = None
         """Called as listener(port number, up)."""
         self.lldp = LldpAgent(network.loop, self._send_lldp)
 
     def _add(self, name: str, number: int, jack: Jack) -> None:
         port = self.ports[name] = BridgePort(self, name, number, jack)
-        jack.take_over(partial(self._arrive, port))
+        jack.take_over(port.arrive)
 
     @property
     def cpu(self) -> Jack:
@@ -127,17 +79,16 @@ class Bridge:
         """From now on frames are forwarded."""
         self._is_on = True
         for port in self.ports.values():
-            port.is_up = port.jack.is_connected
+            self._connect(port)
             self._link_noted(port)
 
     def switch_off(self) -> None:
         """Forward nothing and forget everything that was learnt."""
         self._is_on = False
+        self._forget_flows()
         self.run_rstp(None)
-        self._table.clear()
-        self._heard.clear()
-        self._static.clear()
-        self._timer.dispose()
+        self.run_ring(None)
+        self.table.clear()
         self.lldp.stop()
 
     def set_vlans(self, vlans: Mapping[str, PortVlans]) -> None:
@@ -145,11 +96,13 @@ class Bridge:
         for name, port in self.ports.items():
             new = vlans.get(name, PortVlans())
             if new != port.vlans:
+                self._forget_flows()
                 port.vlans = new
                 self.flush(name)
 
     def set_mirror(self, mirror: Mirror | None) -> None:
         """Copy what some ports hear and say to another, which then carries nothing else."""
+        self._forget_flows()
         self._mirror = mirror
         target = self.ports[mirror.to] if mirror is not None else None
         for name, port in self.ports.items():
@@ -163,21 +116,18 @@ class Bridge:
 
     def set_static(self, entries: Mapping[tuple[int, bytes], str]) -> None:
         """Entries of the MAC table that neither age nor move, by VLAN and address."""
-        for vid, mac in self._static - entries.keys():
-            self._table.get(vid, {}).pop(mac, None)
-        self._static = set(entries)
-        for (vid, mac), name in entries.items():
-            self._table.setdefault(vid, {})[mac] = self.ports[name]
+        self.table.set_static({key: self.ports[name] for key, name in entries.items()})
 
     def run_rstp(self, priority: int | None, ports: Mapping[str, RstpPort] | None = None) -> None:
         """Take part in the spanning tree with this priority, or not (None); `ports` are those that do."""
-        self._rstp_timer.dispose()
+        self._rstp_alarm.dispose()
         self.rstp = None
-        self.rstp_off = frozenset(self.ports) - frozenset(ports or {})
-        if priority is not None and ports:
-            self.rstp = Rstp(BridgeId(priority, self.mac), list(ports.values()), self)
+        taking_part = ports if priority is not None and ports is not None else {}
+        self.rstp_off = frozenset(self.ports) - frozenset(taking_part)
+        if priority is not None and taking_part:
+            self.rstp = Rstp(BridgeId(priority, self.mac), list(taking_part.values()), self)
             now = self.network.loop.time()
-            for name in ports:
+            for name in taking_part:
                 port = self.ports[name]
                 self._set_gates(port)
                 self.rstp.link_changed(port.number, port.is_up, now)
@@ -185,19 +135,39 @@ class Bridge:
         for port in self.ports.values():
             self._set_gates(port)
 
+    def run_ring(self, settings: RingSettings | None) -> None:
+        """Take part in a ring with MRP, or not (None); its two ports take no part in RSTP."""
+        names: frozenset[str] = frozenset()
+        if self.ring is not None:
+            self.ring.dispose()
+            names, self.ring = self.ring.ports, None
+        if settings is not None:
+            self.ring = Ring(
+                self.network.loop,
+                self.mac,
+                settings,
+                self._send_mrp,
+                lambda name: self._set_gates(self.ports[name]),
+                self.flush,
+            )
+            for name in self.ring.ports:
+                self.ring.link_changed(name, self.ports[name].is_up)
+            names |= self.ring.ports
+        for name in names:
+            self._set_gates(self.ports[name])
+
     # -- what others look at ---------------------------------------------------------------------------------------
 
     def fdb(self) -> list[tuple[int, str, str, bool]]:
         """The MAC table: VLAN, address, port, and whether the entry is static."""
-        return [
-            (vid, format_mac(mac), port.name, (vid, mac) in self._static)
-            for vid, table in sorted(self._table.items())
-            for mac, port in sorted(table.items())
-        ]
+        return [(vid, format_mac(mac), port.name, is_static) for vid, mac, port, is_static in self.table.entries()]
 
     def stp_of(self, name: str) -> tuple[Role, State]:
-        """Role and state of a port in the spanning tree."""
+        """Role and state of a port in the spanning tree, or in its ring."""
         port = self.ports[name]
+        if self.ring is not None and name in self.ring.ports:
+            state = State.FORWARDING if self.ring.forwards(name) else State.DISCARDING
+            return Role.DESIGNATED if port.is_up else Role.DISABLED, state
         if self.rstp is None or name in self.rstp_off:
             return Role.DESIGNATED if port.is_up else Role.DISABLED, State.FORWARDING
         stp = self.rstp.ports[port.number]
@@ -205,18 +175,27 @@ class Bridge:
 
     # -- frames ----------------------------------------------------------------------------------------------------
 
-    def _arrive(self, port: BridgePort, frame: bytes) -> None:
-        if not self._is_on:
+    def arrive(self, port: BridgePort, frame: bytes) -> None:
+        """A frame came in by a port, and no decision about its like is remembered."""
+        if not self._is_on or not port.is_up:
             return
-        counters = port.counters
+        counters = port.tally
+        if len(frame) < ethernet.HEADER.size:
+            counters.in_errors += 1
+            return
         counters.in_octets += len(frame)
         if port.mirrored_to[0] is not None:
             self._copy(port.mirrored_to[0], frame)
-        is_group = frame[0] & 1 if frame else 1
+        head = frame[:14]
+        is_group = frame[0] & 1
         if is_group:
-            if frame[:5] == _RESERVED and len(frame) > 14 and frame[5] < 0x10:
+            if frame[:5] == _RESERVED and frame[5] < 0x10:
                 counters.in_multicast += 1
                 self._control(port, frame)
+                return
+            if self.ring is not None and frame[:6] in ring.GROUPS and frame[12:14] == ring.KIND:
+                counters.in_multicast += 1
+                self._pass_round(self.ring, port, frame)
                 return
             if frame[:6] == _BROADCAST:
                 counters.in_broadcast += 1
@@ -241,33 +220,41 @@ class Bridge:
         if vid is None or not port.learns or len(frame) < ethernet.HEADER.size:
             counters.in_discards += 1
             return
-        table = self._table.get(vid)
-        if table is None:
-            table = self._table[vid] = {}
-        source = frame[6:12]
-        self._heard.add((vid, source))
-        if table.get(source) is not port and not source[0] & 1:
-            self._learn(vid, table, source, port)
+        table, source = self.table.of(vid), frame[6:12]
+        if table.get(source) is port:
+            self.table.heard(vid, source)
+        elif not source[0] & 1:
+            self.table.learn(vid, source, port)
         if not port.forwards:
+            counters.in_discards += 1
             return
         target = None if is_group else table.get(frame[:6])
         if target is not None:
             if target is not port:
                 self._send(target, vid, frame, tagged)
+                if head[12:] != _TAG and table.get(source) is port:
+                    self._remember(port, head, target, vid)
             return
         for other in self.ports.values():
             if other is not port and vid in other.vlans.members:
                 self._send(other, vid, frame, tagged)
 
     def _send(self, port: BridgePort, vid: int, frame: bytes, tagged: bytes | None) -> None:
-        way = port.jack.way
-        if way is None or not port.forwards:
+        if port.carry is None or not port.forwards:
             return
         if vid in port.vlans.tagged:
             frame = tagged or frame[:12] + ethernet.TAG.pack(ethernet.VLAN, vid) + frame[12:]
         elif vid not in port.vlans.untagged:
             return
-        counters = port.counters
+        if port.mirrored_to[1] is not None:
+            self._copy(port.mirrored_to[1], frame)
+        self._copy(port, frame)
+
+    @staticmethod
+    def _copy(port: BridgePort, frame: bytes) -> None:
+        if port.carry is None:
+            return
+        counters = port.tally
         counters.out_octets += len(frame)
         if not frame[0] & 1:
             counters.out_unicast += 1
@@ -275,58 +262,82 @@ class Bridge:
             counters.out_broadcast += 1
         else:
             counters.out_multicast += 1
-        if port.mirrored_to[1] is not None:
-            self._copy(port.mirrored_to[1], frame)
-        way.carry(frame)
+        port.carry(frame)
 
-    @staticmethod
-    def _copy(port: BridgePort, frame: bytes) -> None:
-        if port.jack.way is not None:
-            port.counters.out_octets += len(frame)
-            port.jack.way.carry(frame)
-
-    def _learn(self, vid: int, table: dict[bytes, BridgePort], mac: bytes, port: BridgePort) -> None:
-        if (vid, mac) in self._static:
+    def _remember(self, port: BridgePort, head: bytes, target: BridgePort, vid: int) -> None:
+        """What comes in by a port untagged with this head goes out by `target` as it is, until something changes."""
+        plainly = target.forwards and vid in target.vlans.untagged and vid not in target.vlans.tagged
+        if target.carry is None or not plainly or port.mirrored_to[0] is not None or target.mirrored_to[1] is not None:
             return
-        if mac not in table and sum(map(len, self._table.values())) >= TABLE_LIMIT:
-            return  # a full table floods, as attackers of real switches know
-        table[mac] = port
-        if not self._timer.is_running:
-            self._timer.start(self.ageing / 2)
+        if len(port.flows) >= _FLOW_LIMIT:
+            self._forget_flows()
+        port.flows[head] = Flow(target.carry, head[6:12], target, vid)
+        self._has_flows = True
 
-    def _age(self) -> None:
-        for vid, table in self._table.items():
-            self._table[vid] = {
-                mac: port for mac, port in table.items() if (vid, mac) in self._heard or (vid, mac) in self._static
-            }
-        self._heard.clear()
-        if any(self._table.values()):
-            self._timer.start(self.ageing / 2)
+    def count_flows(self) -> None:
+        """Add what went the short way to the ports' counters, and note who has been heard."""
+        if not self._has_flows:
+            return
+        for port in self.ports.values():
+            for flow in port.flows.values():
+                if flow.frames:
+                    heard, said = port.tally, flow.target.tally
+                    heard.in_octets += flow.octets
+                    heard.in_unicast += flow.frames
+                    said.out_octets += flow.octets
+                    said.out_unicast += flow.frames
+                    self.table.heard(flow.vid, flow.source)
+                    flow.frames = flow.octets = 0
+
+    def _forget_flows(self) -> None:
+        if self._has_flows:
+            self.count_flows()
+            self._has_flows = False
+            for port in self.ports.values():
+                port.flows.clear()
 
     def flush(self, port: str | int) -> None:
         """Forget what was learnt at a port, by name or number."""
-        for vid, table in self._table.items():
-            self._table[vid] = {
-                mac: at for mac, at in table.items() if port not in (at.name, at.number) or (vid, mac) in self._static
-            }
+        self.table.flush(self.ports[port] if isinstance(port, str) else self._numbered(port))
 
     # -- links and the protocols of the nearest bridge ---------------------------------------------------------------
 
     def _link_changed(self, name: str, up: bool) -> None:
-        port = self.ports[name]
-        port.is_up = up
-        port.changed_at = self.network.loop.time()
+        self.ports[name].changed_at = self.network.loop.time()
         if not up:
             self.flush(name)
+        self._connect(self.ports[name])
         if self._is_on:
-            self._link_noted(port)
+            self._link_noted(self.ports[name])
             if self.link_listener is not None:
-                self.link_listener(port.number, up)
+                self.link_listener(self.ports[name].number, up)
+
+    def _connect(self, port: BridgePort) -> None:
+        """See what has become of a port's link."""
+        self._forget_flows()
+        if port.line is not None:
+            port.line = None
+            port.jack.take_over(port.arrive)
+        way, network = port.jack.way, self.network
+        port.mode = None if way is None else negotiation.mode_of(network, port.jack.port)
+        port.is_up = way is not None and (port.mode is not None or port.name == CPU)
+        port.carry = way.carry if way is not None and port.is_up else None
+        cable, mode = network.cable_at(port.jack.port), port.mode
+        if port.carry is None or cable is None or mode is None or not mode.is_mismatch:
+            return
+        # Of two managed switches the one with the half-duplex end sees to what a mismatch costs.
+        if mode.duplex is Duplex.HALF or cable.other(port.jack.port).port.host not in network.bridges:
+            chance = network.random_for(f"collisions at {port.jack.port}")
+            port.line = MismatchedLine(network.loop, mode, port.carry, port.arrive, port.collided, chance)
+            port.carry = port.line.carry
+            port.jack.take_over(port.line.arrive)
 
     def _link_noted(self, port: BridgePort) -> None:
         if port.name == CPU:
             return
         self.lldp.link_changed(port.name, port.is_up)
+        if self.ring is not None and port.name in self.ring.ports:
+            self.ring.link_changed(port.name, port.is_up)
         if self.rstp is not None and port.name not in self.rstp_off:
             self.rstp.link_changed(port.number, port.is_up, self.network.loop.time())
             self._rstp_again()
@@ -341,7 +352,23 @@ class Bridge:
             elif frame[12:14] == ethernet.LLDP.to_bytes(2, "big"):
                 self.lldp.heard(port.name, frame)
         except Malformed:
-            port.counters.in_discards += 1
+            port.tally.in_errors += 1
+
+    def _pass_round(self, ring: Ring, port: BridgePort, frame: bytes) -> None:
+        """A frame of the ring's protocol goes from one ring port to the other, whatever their states."""
+        if port.name not in ring.ports:
+            port.tally.in_discards += 1
+            return
+        try:
+            onward = ring.heard(port.name, frame)
+        except Malformed:
+            port.tally.in_errors += 1
+            return
+        if onward is not None:
+            self._copy(self.ports[onward], frame)
+
+    def _send_mrp(self, name: str, message: Mrp) -> None:
+        self._copy(self.ports[name], message.encode(self.ports[name].mac))
 
     def _send_lldp(self, name: str, frame: bytes) -> None:
         self._copy(self.ports[name], frame[:6] + self.ports[name].mac + frame[12:])
@@ -363,15 +390,15 @@ class Bridge:
     def _set_gates(self, port: BridgePort) -> None:
         _, state = self.stp_of(port.name)
         is_target = self._mirror is not None and self._mirror.to == port.name
+        self._forget_flows()
         port.forwards = state is State.FORWARDING and not is_target
         port.learns = state is not State.DISCARDING and not is_target
 
-    def _rstp_tick(self) -> None:
+    def _rstp_tick(self, now: float) -> None:
         if self.rstp is not None:
-            self.rstp.tick(self.network.loop.time())
+            self.rstp.tick(now)
             self._rstp_again()
 
     def _rstp_again(self) -> None:
-        if self.rstp is not None and (due := self.rstp.deadline) != float("inf"):
-            # A clock counts whole nanoseconds: the remainder of a float must not keep it where it is.
-            self._rstp_timer.start(max(_SOON, due - self.network.loop.time()))
+        if self.rstp is not None:
+            self._rstp_alarm.set(self.rstp.deadline)

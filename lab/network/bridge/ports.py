@@ -48,11 +48,13 @@ class Counters:
     in_multicast: int = 0
     in_broadcast: int = 0
     in_discards: int = 0
+    in_errors: int = 0
     out_octets: int = 0
     out_unicast: int = 0
     out_multicast: int = 0
     out_broadcast: int = 0
     out_discards: int = 0
+    out_errors: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,8 @@ class Rstp:
                 self._agree(port, now)
             return
         if port.role is Role.DESIGNATED:
+            if bpdu.is_rapid and bpdu.flags & Flag.LEARNING:
+                self._dispute(port, now)
             self._send(port, now)  # who says less is told better at once
 
     def tick(self, now: float) -> None:
@@ -284,6 +286,12 @@ class Rstp:
             port.proposing = True
             port.delay_until = now + FORWARD_DELAY
             self._send(port, now)
+
+    def _dispute(self, port: RstpPort, now: float) -> None:
+        """Somebody worse forwards here: he cannot hear us, and both of us would make a loop (17.21.9, recordDispute)."""
+        port.agreed, port.proposing = False, True
+        port.delay_until = now + FORWARD_DELAY
+        self._set_state(port, State.DISCARDING, now)
 
     def _take_slow_step(self, port: RstpPort, now: float) -> None:
         """Nobody agrees: a bridge without RSTP may be there. Twice the forward delay, then it is safe."""

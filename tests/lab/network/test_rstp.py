@@ -183,6 +183,27 @@ def test_a_bridge_that_falls_silent_is_given_up_after_three_hellos() -> None:
     assert lan.rstp[1].root.root == lan.rstp[2].root.root != root.bridge
 
 
+def test_a_link_that_carries_one_way_only_does_not_make_a_loop() -> None:
+    lan = Lan(3, ring(3))
+    lan.run(20)
+    blocked = next(
+        (bridge, port.number)
+        for bridge, each in enumerate(lan.rstp)
+        for port in each.ports.values()
+        if port.role is Role.ALTERNATE
+    )
+    unheard, send = lan.peers[blocked], lan.send
+
+    def send_but_not_from_there(bridge: int, port: int, bpdu: Bpdu) -> None:
+        if (bridge, port) != unheard:
+            send(bridge, port, bpdu)
+
+    lan.send = send_but_not_from_there  # type: ignore[method-assign]
+    for _ in range(600):
+        lan.run(0.1)
+        assert len(list(lan.forwarding())) < 3, "who hears somebody worse forwarding closes his own port"
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.integers(2, 7), st.integers(0, 2**32))
 def test_whatever_is_cabled_a_spanning_tree_forwards_and_survives_any_cut(bridges: int, seed: int) -> None:
