@@ -13,6 +13,13 @@ from devices.gap.gap import Gap
 from devices.imm_plc import ImmPlc
 from devices.outside import Outside
 from devices.router import Router
+from devices.serial.comp_plc import CompPlc
+from devices.serial.meter import Meter, MeterTcp
+from devices.serial.pt100_8 import Pt100
+from devices.serial.sersrv import Sersrv
+from devices.serial.terminator import Resistor
+from devices.serial.th485 import Th485
+from devices.serial.vib485 import Vib485
 from devices.services.server import Server
 from devices.signals.ap_ind import ApInd
 from devices.signals.elements import DryContact, Element, ProximityNpn, ProximityPnp
@@ -35,6 +42,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     ApInd,
     BoilerPlc,
     CncPlc,
+    CompPlc,
     DryContact,
     Element,
     FlowTransmitter,
@@ -44,12 +52,17 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     ImmPlc,
     IoModule,
     LevelTransmitter,
+    Meter,
+    MeterTcp,
     Outside,
     PowerSupply,
     PressureTransmitter,
     ProximityNpn,
     ProximityPnp,
+    Pt100,
+    Resistor,
     Router,
+    Sersrv,
     Server,
     SwInd,
     SwInd12,
@@ -57,6 +70,8 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     TerminalBlock,
     ThreeWireTransmitter,
     VpnGateway,
+    Th485,
+    Vib485,
     Workstation,
 )
 

@@ -70,11 +70,11 @@ class RecordedPlant:
             self.loop, lambda message, error: self.note("Complaint", {"message": message, "error": repr(error)})
         )
         plant = Plant(self.loop, self._instance.kinds, self._instance.seed, self._record_truth)
-        plant.network.taps.append(self._recorder)
+        self._recorder.attach(plant.network)
         self._recorder.subscribe(self._watch)
         await story(plant)
         # How the plant is switched off is no part of the story.
-        plant.network.taps.remove(self._recorder)
+        self._recorder.detach(plant.network)
         await plant.stop()
 
     def _record_truth(self, at: int, host: str, point: str, value: Value) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import platform
 import queue
+import struct
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
@@ -154,8 +155,22 @@ def _close(file: BinaryIO, failure: OSError | None) -> OSError | None:
     return failure
 
 
+_TAG, _END = 12, 0
+"""EXP_PDU_TAG_DISSECTOR_NAME and the end of the tags."""
+_MODBUS_RTU = struct.pack("!HH8sHH", _TAG, 8, b"mbrtu", _END, 0)
+
+
+class Taps(Protocol):
+    """What a recorder needs of a network."""
+
+    @property
+    def taps(self) -> list[Callable[[Tap, int, bytes], None]]: ...
+    @property
+    def serial_taps(self) -> list[Callable[[Tap, int, bytes], None]]: ...
+
+
 class Recorder:
-    """Numbers the frames of a plant and passes them on; append it to `network.taps`, and remove it before `close`.
+    """Numbers the frames of a plant and passes them on; `attach` it to a network, and `detach` it before `close`.
 
     Frames shorter than Ethernet's minimum get their padding here, so that those of simulated hosts, which send none,
     look like those of real ones.
@@ -192,6 +207,38 @@ class Recorder:
         """A frame has arrived."""
         if len(data) < ethernet.MINIMUM:
             data = data.ljust(ethernet.MINIMUM, b"\0")
+        number = self._record(tap, at, data)
+        if self._listeners:
+            frame = Frame(number, at, tap, data)
+            for listener in self._listeners:
+                try:
+                    listener(frame)
+                except Exception:
+                    # Whoever watches must not change what is watched: the plant goes on.
+                    _log.exception("%r failed at frame %d and is told no more", listener, number)
+                    self._forget(listener)
+
+    def serial(self, tap: Tap, at: int, data: bytes) -> None:
+        """A Modbus RTU frame was on a serial line; append this to `network.serial_taps`. Listeners hear of Ethernet only.
+
+        Wireshark reads such frames by the name of their dissector (LINKTYPE_WIRESHARK_UPPER_PDU).
+        """
+        if tap not in self._counts and not self._output.is_full:
+            self._output.write(self._writer.interface(tap, pcapng.UPPER_PDU))
+        self._record(tap, at, _MODBUS_RTU + data)
+
+    def attach(self, network: Taps) -> None:
+        """Record everything that is on a network's cables and lines from now on."""
+        network.taps.append(self)
+        network.serial_taps.append(self.serial)
+
+    def detach(self, network: Taps) -> None:
+        """Record no more of it."""
+        network.taps.remove(self)
+        network.serial_taps.remove(self.serial)
+
+    def _record(self, tap: Tap, at: int, data: bytes) -> int:
+        """Write a frame where that can be done; the number it has in the file, or 0."""
         counts = self._counts.get(tap)
         if counts is None:
             counts = self._counts[tap] = [0, 0]
@@ -209,15 +256,7 @@ class Recorder:
                 self._tell_counts()
             self.recorded = number = self.recorded + 1
             self._output.write(self._writer.frame(tap, at, data))
-        if self._listeners:
-            frame = Frame(number, at, tap, data)
-            for listener in self._listeners:
-                try:
-                    listener(frame)
-                except Exception:
-                    # Whoever watches must not change what is watched: the plant goes on.
-                    _log.exception("%r failed at frame %d and is told no more", listener, number)
-                    self._forget(listener)
+        return number
 
     def close(self) -> None:
         """End the file, with the counts of every tap."""

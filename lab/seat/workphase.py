@@ -74,14 +74,14 @@ class WorkPhase:
         self._output = _Limited(BehindThread(file, self._loop), CAPTURE_LIMIT - file.tell())
         self._recorder = Recorder(self._output, comment=self._comment)
         self._recorder.subscribe(self._see)
-        network.taps.append(self._recorder)
+        self._recorder.attach(network)
 
     def stop(self, network: Network) -> None:
         """Record no more; everything is on disk when this returns."""
         recorder = self._recorder
         if recorder is not None:
             self._recorder = None
-            network.taps.remove(recorder)
+            recorder.detach(network)
             recorder.close()
             self._earlier_frames += recorder.recorded
 

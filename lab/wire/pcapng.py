@@ -16,7 +16,9 @@ from lab.model.frame import Frame, Port, Tap
 from lab.wire.malformed import Malformed
 
 ETHERNET: Final = 1
-"""LINKTYPE_ETHERNET; serial buses use 252, LINKTYPE_WIRESHARK_UPPER_PDU."""
+"""LINKTYPE_ETHERNET"""
+UPPER_PDU: Final = 252
+"""LINKTYPE_WIRESHARK_UPPER_PDU: tags that name a dissector, and then what it is to read; serial lines use it."""
 
 SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, STATISTICS, PACKET = 0x0A0D0D0A, 1, 2, 3, 5, 6
 _SECTION_BYTES: Final = b"\n\r\r\n"

@@ -1,0 +1,1 @@
+"""Devices on serial lines, and the server that brings them to Ethernet."""
