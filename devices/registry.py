@@ -10,6 +10,7 @@ from devices.boiler_plc import BoilerPlc
 from devices.cnc_plc import CncPlc
 from devices.fw_ind import FwInd
 from devices.gap.gap import Gap
+from devices.ids.ids import Ids
 from devices.imm_plc import ImmPlc
 from devices.outside import Outside
 from devices.router import Router
@@ -49,6 +50,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     FwInd,
     Gap,
     HeadTransmitter,
+    Ids,
     ImmPlc,
     IoModule,
     LevelTransmitter,
