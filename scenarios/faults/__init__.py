@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from scenarios.faults import addresses, cables, hosts, programs, sensors, serial, services, switches
+from scenarios.faults import addresses, cables, hosts, programs, sensors, serial, services, signals, switches
 from scenarios.faults.fault import FAULTS, CannotInject, Fault
 from scenarios.faults.injection import Injected, Injector, left_of, read_fault
 
-KINDS = (addresses, cables, hosts, programs, sensors, serial, services, switches)
+KINDS = (addresses, cables, hosts, programs, sensors, serial, services, signals, switches)
 """The modules whose faults are in the catalogue."""
 
 __all__ = ["FAULTS", "KINDS", "CannotInject", "Fault", "Injected", "Injector", "left_of", "read_fault"]

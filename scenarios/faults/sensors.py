@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from pydantic import Field
 
 from devices.register_device import RegisterDevice
+from devices.signals.field_device import FieldDevice
 from lab.network.appliance import Value
+from lab.network.signals.fault import SignalFault
 from lab.text import Text
 from scenarios.assembly import Plant
 from scenarios.faults.addresses import OnHost
 from scenarios.faults.fault import CannotInject, Repair, fault
+
+
+def set_signal_fault(device: FieldDevice[Any], wrong: SignalFault) -> Repair:
+    """Let a device that sends a signal have this fault."""
+    device.source.fault = wrong
+
+    def replace_device() -> None:
+        if device.source.fault is wrong:
+            device.source.fault = None
+
+    return replace_device
+
 
 NO_SENSOR: Final = Text(zh="{host} 没有测点 {point}；有：{known}", en="{host} measures no {point}, only {known}")
 
@@ -22,9 +36,13 @@ class AtPoint(OnHost):
     """A process value that the device measures."""
 
 
-def _through(plant: Plant, where: AtPoint, distort: Callable[[float], Value]) -> Repair:
-    """Let a measured value go through a bad sensor."""
+def _through(
+    plant: Plant, where: AtPoint, distort: Callable[[float], Value], signal: SignalFault | None = None
+) -> Repair:
+    """Let a measured value go through a bad sensor; `signal` is the same fault for a device that sends a signal."""
     device = plant.appliances[where.host]
+    if isinstance(device, FieldDevice) and signal is not None and where.point in device.points():
+        return set_signal_fault(device, signal)
     known = sorted(name for name, value in device.points().items() if not isinstance(value, str))
     if not isinstance(device, RegisterDevice) or where.point not in known:
         raise CannotInject(NO_SENSOR, host=where.host, point=where.point, known=", ".join(known) or "–")
@@ -56,7 +74,7 @@ def sensor_stuck(plant: Plant, where: AtPoint) -> Repair:
         held.append(value) if not held else None
         return held[0]
 
-    return _through(plant, where, stick)
+    return _through(plant, where, stick, SignalFault("stuck"))
 
 
 class Drifting(AtPoint):
@@ -72,7 +90,12 @@ class Drifting(AtPoint):
 )
 def sensor_drift(plant: Plant, where: Drifting) -> Repair:
     began = plant.loop.time()
-    return _through(plant, where, lambda value: value + where.per_hour * (plant.loop.time() - began) / 3600)
+    return _through(
+        plant,
+        where,
+        lambda value: value + where.per_hour * (plant.loop.time() - began) / 3600,
+        SignalFault("drift", where.per_hour),
+    )
 
 
 class Shifted(AtPoint):
@@ -102,7 +125,9 @@ class Noisy(AtPoint):
 )
 def sensor_noise(plant: Plant, where: Noisy) -> Repair:
     chance = plant.network.random_for(f"sensor-noise/{where.host}/{where.point}")
-    return _through(plant, where, lambda value: value + chance.gauss(0.0, where.deviation))
+    return _through(
+        plant, where, lambda value: value + chance.gauss(0.0, where.deviation), SignalFault("noise", where.deviation)
+    )
 
 
 class Spiking(AtPoint):
