@@ -8,12 +8,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lab.model.plant import Cable, HostConfig, Wiring
+from lab.model.frame import Port
+from lab.model.plant import Cable as CableConfig
+from lab.model.plant import HostConfig, Wiring
 from lab.network.appliance import Appliance, Value
 from lab.network.automatic import Automatic
 from lab.network.fabric import Network
 from lab.network.loop import PlantLoop
-from lab.network.media import CopperPort, link_of
+from lab.network.media import CopperPort, End, SfpCage, link_of
 from scenarios.folder import PlantConfig, cables_of, wires_of
 from scenarios.kinds import APPLIANCES, SWITCHES
 
@@ -70,18 +72,37 @@ class Plant:
             network.conductors.unwire(a, b)
         for a, b in sorted(joined - loose):
             network.conductors.wire(a, b)
+        for wire in wiring.wires:
+            if wire.length is not None:
+                network.serial.set_length(wire.a, wire.b, wire.length)
         self._config = replace(self._config, wiring=wiring)
 
-    def _plug(self, cable: Cable) -> None:
-        """Ports here are RJ45 sockets; what comes of a cable between them is its kind's and its length's business."""
-        plugged = self.network.plug(cable.a, cable.b)
-        link = link_of(cable, CopperPort(), CopperPort())
-        self.network.set_carrying(plugged, link.up)
-        plugged.impair(link.impairment, "medium")
+    def _plug(self, cable: CableConfig) -> None:
+        self.network.plug(cable.a, cable.b)
+        self._look_at(cable)
+
+    def _look_at(self, cable: CableConfig) -> None:
+        """What comes of a cable is the business of its kind, its length, and the sockets at its ends."""
+        plugged = self.network.cable_at(cable.a)
+        if plugged is not None and plugged is self.network.cable_at(cable.b):
+            link = link_of(cable, self._socket(cable.a), self._socket(cable.b))
+            self.network.set_carrying(plugged, link.up)
+            plugged.impair(link.impairment, "medium")
+
+    def _socket(self, port: Port) -> End:
+        """RJ45, unless the device's configuration says what transceiver is in a cage there."""
+        config = self._config.hosts.get(port.host)
+        module = config.transceivers.get(port.name) if config is not None else None
+        return SfpCage(module) if module is not None else CopperPort()
 
     async def configure(self, name: str, config: HostConfig) -> None:
         """Give a device its configuration, and switch it on where it was off."""
+        before = self._config.hosts.get(name)
         self._config = replace(self._config, hosts={**self._config.hosts, name: config})
+        if config.transceivers != (before.transceivers if before is not None else {}):
+            for cable in self._config.wiring.cables:
+                if name in (cable.a.host, cable.b.host):
+                    self._look_at(cable)
         if name not in self.appliances:
             with self.network.hosts[name].current():
                 self.appliances[name] = APPLIANCES[self._kinds[name]](

@@ -104,6 +104,12 @@ def read_config(plan: Plan, host: str, document: Document) -> HostConfig:
         for index, name in enumerate(config.dhcp_client)
         if port_of_interface(name) not in known
     )
+    sockets = ports_of(plan.kinds[host])
+    problems.extend(
+        unknown_in(document, ("transceivers", name, "<key>"), UNKNOWN_PORT, name, sockets, host=host)
+        for name in config.transceivers
+        if name not in sockets
+    )
     if problems:
         raise FileError(problems)
     return config

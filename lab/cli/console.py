@@ -40,9 +40,13 @@ def console(options: argparse.Namespace) -> int:
 
 async def run_line(client: Client, host: str, line: str, show: Callable[[str], None]) -> int:
     """Run one line on a host, and its exit status; raises LabError."""
+    last = "\n"
     async with client.begin("console", host=host, line=line) as conversation:
         async for said in conversation.said():
-            show(str(said))
+            last = str(said)
+            show(last)
+        if not last.endswith("\n"):
+            show("\n")
         status: Any = await conversation.end()
         return status if isinstance(status, int) else 0
 
@@ -104,4 +108,4 @@ def _at_interrupt(deed: Callable[[], object]) -> Iterator[None]:
 
 
 def _print(text: str) -> None:
-    print(text, end="" if text.endswith("\n") else "\n", flush=True)
+    print(text, end="", flush=True)

@@ -52,6 +52,10 @@ class RouteConfig(Strict):
     via: IPv4Address
 
 
+Transceiver = Literal["100BASE-FX", "1000BASE-SX", "1000BASE-LX", "1000BASE-T"]
+"""Modules for SFP cages (IEEE 802.3 clauses 26, 38 and 40)."""
+
+
 class HostConfig(Strict):
     """What every IP host has; a device's own configuration extends it."""
 
@@ -70,6 +74,10 @@ class HostConfig(Strict):
     time_servers: list[IPv4Address] = Field(
         default_factory=list,
         description="时间服务器，缺省用 DHCP 给出的。Time servers, by default those that DHCP names.",
+    )
+
+    transceivers: dict[str, Transceiver] = Field(
+        default_factory=dict, description="光口上插的光模块。Transceivers in SFP cages, by port; other ports are RJ45."
     )
 
     @model_validator(mode="after")
@@ -117,10 +125,12 @@ class Cable(Strict):
 
 
 class Wire(Strict):
-    """A conductor between two terminals, written `[th-1/A, ser-1/A1]`."""
+    """A conductor between two terminals: `[th-1/A, ser-1/A1]`, or `{a: …, b: …, length: 400}`."""
 
     a: PortName
     b: PortName
+    length: float | None = Field(default=None, gt=0, le=10_000)
+    """Metres, which matter to serial lines; a few where it is left out."""
 
     @model_validator(mode="before")
     @classmethod

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
-from lab.model.plant import Cable, Medium
+from lab.model.plant import Cable, Medium, Transceiver
 from lab.network.fabric import Impairment
 from lab.text import Text
 
 Speed = Literal[10, 100, 1000, 10_000]
 """Mbit/s"""
 Duplex = Literal["full", "half"]
-Module = Literal["100BASE-FX", "1000BASE-SX", "1000BASE-LX", "1000BASE-T"]
+Module = Transceiver
 
 GOOD: Final = Text(zh="链路正常", en="the link is good")
 TOO_LONG: Final = Text(

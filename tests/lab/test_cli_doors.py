@@ -543,7 +543,7 @@ def test_ctrl_c_stops_a_program_and_not_the_console(said: Say, tmp_path: Path, m
 
     monkeypatch.setattr("lab.cli.console._print", show)
     status, _, _ = said("console", "ws-1", "--scenario", "first-poll", "--lab", str(tmp_path / "lab"))
-    assert (status, shown) == (3, ["waiting", "ws-1: ping plc\n", "answered"])
+    assert (status, shown) == (3, ["waiting", "ws-1: ping plc\n", "answered", "\n"])
 
 
 # -- a real card -------------------------------------------------------------------------------------------------------

@@ -228,3 +228,21 @@ def test_a_cable_must_be_of_the_right_kind_and_not_too_long() -> None:
             assert await site.answers("ws-1", "boiler") == lamp
 
     run(story)
+
+
+def test_fibre_needs_a_transceiver_of_its_kind_at_either_end() -> None:
+    async def story(site: Broken) -> None:
+        config = site.plant.config.hosts["boiler"]
+        wiring = {"cables": [{"a": "boiler/eth0", "b": "router/eth0", "medium": "os2", "length": 4000}]}
+        site.plant.rewire(Wiring.model_validate(wiring))
+        router = site.plant.config.hosts["router"]
+        for here, there, lamp in (
+            ({}, {}, False),
+            ({"eth0": "1000BASE-LX"}, {"eth0": "1000BASE-LX"}, True),
+            ({"eth0": "1000BASE-SX"}, {"eth0": "1000BASE-LX"}, False),
+        ):
+            await site.plant.configure("boiler", config.model_copy(update={"transceivers": here}))
+            await site.plant.configure("router", router.model_copy(update={"transceivers": there}))
+            assert site.network.jack(Port("boiler", "eth0")).is_connected == lamp, here
+
+    run(story)
