@@ -17,6 +17,7 @@ from lab.network.firewall.log import Log, LogEntry
 from lab.network.firewall.policy import Policy
 from lab.network.firewall.routed import RoutedFirewall
 from lab.network.host import Host
+from lab.network.logbook import Log as Logbook
 from lab.network.syslog import Syslog
 from lab.text import Text
 from lab.wire import ethernet
@@ -83,6 +84,7 @@ class FwInd(Appliance[FwIndConfig]):
     def __init__(self, host: Host, config: FwIndConfig, record: RecordTruth) -> None:
         super().__init__(host, config, record)
         self.log = Log(self._send)
+        self._book = self.logs["firewall"] = Logbook()
         self._syslog: Syslog | None = None
         self._firewall: Firewall | None = None
 
@@ -151,6 +153,7 @@ class FwInd(Appliance[FwIndConfig]):
             self._syslog = None
 
     def _send(self, entry: LogEntry) -> None:
+        self._book.add(str(entry))
         if self._syslog is not None:
             severity = Severity.INFORMATIONAL if entry.verdict == "allow" else Severity.WARNING
             self._syslog.send(Facility.LOCAL4, severity, "fw", str(entry))

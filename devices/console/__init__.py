@@ -5,7 +5,8 @@ They run on the host's own network stack and on plant time, so what they send is
 
 from __future__ import annotations
 
-from devices.console.context import Context, Log
+from devices.console.context import Context
 from devices.console.shell import run
+from lab.network.logbook import Log
 
 __all__ = ["Context", "Log", "run"]

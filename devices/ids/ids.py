@@ -18,6 +18,7 @@ from lab.model.frame import Port, Tap
 from lab.model.plant import HostConfig, Strict
 from lab.network.appliance import Appliance, RecordTruth
 from lab.network.host import Host
+from lab.network.logbook import Log
 from lab.network.syslog import Syslog
 from lab.text import Text
 from lab.wire.syslog import Facility, Severity
@@ -67,6 +68,7 @@ class Ids(Appliance[IdsConfig]):
         self.modbus: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         """As in Zeek's modbus.log."""
         self.modbus_detailed: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self.logs |= {"eve.json": Log(), "modbus.log": Log()}
         self.counts: Counter[int] = Counter()
         """Alerts by rule."""
         self._engine = Engine(config.parsed)
@@ -102,7 +104,9 @@ class Ids(Appliance[IdsConfig]):
         at += round(self.host.clock_offset * 1e9)
         seen = self._engine.feed(frame, at)
         for message in seen.messages:
-            self.modbus.append(modbus_log(message, at))
+            line = modbus_log(message, at)
+            self.modbus.append(line)
+            self.logs["modbus.log"].add(json.dumps(line))
             self.modbus_detailed.extend(modbus_detailed(message, at))
         for alert in seen.alerts:
             self._report(alert)
@@ -110,6 +114,7 @@ class Ids(Appliance[IdsConfig]):
     def _report(self, alert: Alert) -> None:
         line = eve(alert, MONITOR)
         self.alerts.append(line)
+        self.logs["eve.json"].add(json.dumps(line, ensure_ascii=False))
         self.counts[alert.rule.sid] += 1
         if self._syslog is not None:
             severity = _SEVERITIES.get(alert.rule.priority, Severity.NOTICE)

@@ -36,6 +36,7 @@ class Server(Appliance[ServerConfig]):
         self.dns = DnsServer(self.host)
         self.ntp = NtpServer(self.host)
         self.syslog = SyslogServer(self.host)
+        self.logs["syslog"] = self.syslog.log
 
     async def start(self) -> None:
         config = self.config

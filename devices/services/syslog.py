@@ -11,6 +11,7 @@ from pydantic import Field, StrictInt
 
 from lab.model.plant import Strict
 from lab.network.host import Host
+from lab.network.logbook import Log
 from lab.wire import syslog
 from lab.wire.malformed import Malformed
 from lab.wire.syslog import Message
@@ -37,6 +38,7 @@ class SyslogServer(asyncio.DatagramProtocol):
     def __init__(self, host: Host) -> None:
         self.host = host
         self.received: deque[Received] = deque(maxlen=SyslogConfig().keep)
+        self.log = Log()
         self.unreadable = 0
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -69,6 +71,7 @@ class SyslogServer(asyncio.DatagramProtocol):
             self.unreadable += 1
             return
         self.received.append(Received(self.host.wall_ns(), addr[0], message))
+        self.log.add(_one_line(f"{addr[0]} {message}"))
 
 
 def _one_line(text: str) -> str:

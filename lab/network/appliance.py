@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from lab.model.plant import HostConfig
+from lab.network.logbook import Log
 from lab.text import Text
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Appliance(ABC, Generic[C]):
         self.host = host
         self.config = config
         self.record = record
+        self.logs: dict[str, Log] = {}
+        """What it writes for people, by the name of the log."""
 
     @classmethod
     def hardware(cls, network: Network, name: str) -> Host:

@@ -140,7 +140,9 @@ class Doors:
         from devices.console import Context, run
 
         host = self._plant.network.hosts[name]
-        work = run(host, line, out, context=Context(folder=self._seat.root))
+        appliance = self._plant.appliances.get(name)
+        logs = appliance.logs if appliance is not None else {}
+        work = run(host, line, out, context=Context(folder=self._seat.root, logs=logs))
         status: int = await host.spawn(work, name=f"{name}: {line[:40]}")
         return status
 

@@ -96,6 +96,7 @@ def test_a_write_by_a_stranger_is_told_and_one_by_the_engineer_is_not() -> None:
         assert alert["app_proto"] == "modbus"
         (line,) = ids.status()["latest"]  # type: ignore[misc]
         assert "unexpected write" in line
+        assert "unexpected write" in ids.logs["eve.json"].tail(1)[0]
 
     run(story)
 
