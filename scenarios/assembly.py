@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lab.model.frame import Port
@@ -24,9 +25,14 @@ Truth = Callable[[int, str, str, Value], None]
 
 
 class Plant:
-    """Devices of the given kinds; nothing is cabled or switched on before `boot`."""
+    """Devices of the given kinds; nothing is cabled or switched on before `boot`.
 
-    def __init__(self, loop: PlantLoop, kinds: Mapping[str, str], seed: int, truth: Truth) -> None:
+    With `disks`, what programs of a host store lies in a folder there by its name, and outlasts the plant.
+    """
+
+    def __init__(
+        self, loop: PlantLoop, kinds: Mapping[str, str], seed: int, truth: Truth, disks: Path | None = None
+    ) -> None:
         self.loop = loop
         self.network = Network(loop, seed)
         self.appliances: dict[str, Appliance[Any]] = {}
@@ -43,7 +49,9 @@ class Plant:
                 self.network.add_switch(name, SWITCHES[kind])
             else:
                 APPLIANCES[kind].hardware(self.network, name)
-                self._automatic[name] = Automatic(self.network.hosts[name])
+                host = self.network.hosts[name]
+                host.disk.folder = disks and disks / name
+                self._automatic[name] = Automatic(host)
         self.network.power_listeners.append(self._power_changed)
 
     @property

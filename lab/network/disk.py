@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 CAPACITY: Final = 512 << 20
@@ -14,6 +15,8 @@ class Disk:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
         self.used = 0
+        self.folder: Path | None = None
+        """Where files of this host outlast the program, not made before somebody writes one; None keeps them in memory."""
 
     @property
     def free(self) -> int:

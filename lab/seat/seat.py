@@ -28,7 +28,7 @@ from lab.seat.home import folder_for
 from lab.seat.troubles import Troubles
 from lab.seat.view import PlantView, view
 from lab.seat.watch import changes
-from lab.seat.workfolder import WorkFolder
+from lab.seat.workfolder import DISKS, WorkFolder
 from lab.seat.workphase import WorkPhase
 from lab.text import Text
 from scenarios import folder as plan
@@ -76,7 +76,7 @@ class Seat:
         self._phase = WorkPhase(instance, folder, began_ns, loop, self._emit)
         # Not the trainee's seed: with that an attempt gone on with would begin with the ports and sequence numbers it
         # had before, and its connections could not be told from those that a crash left open.
-        self._plant = Plant(loop, instance.kinds, loop.epoch_ns, self._phase.truth)
+        self._plant = Plant(loop, instance.kinds, loop.epoch_ns, self._phase.truth, folder.work / DISKS)
         self.faults = Injector(self._plant, lambda event, facts: self._phase.note(event, **facts))
         """What is wrong with the plant, and how an instructor makes it so."""
         self.doors = Doors(self, self._plant, self._phase.note, self._emit)

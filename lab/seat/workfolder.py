@@ -17,6 +17,8 @@ from scenarios.folder import is_plant_file
 from scenarios.scenario import Instance
 
 WORK: Final = "work"
+DISKS: Final = "disks"
+"""What programs of the plant's hosts store, in a folder for each host."""
 SUBMIT: Final = "submit"
 _ATTEMPT: Final = "attempt.json"
 _LOCK: Final = "seat.lock"
