@@ -92,8 +92,8 @@ def as_data(report: Report) -> dict[str, Any]:
     """What `as_json` writes, as plain data."""
     score = report.score
     return {
-        "title": _both(report.title),
-        "facts": [{"what": _both(what), "value": value} for what, value in report.facts],
+        "title": report.title.both(),
+        "facts": [{"what": what.both(), "value": value} for what, value in report.facts],
         "earned": score.earned,
         "points": score.points,
         "undecided": score.undecided,
@@ -105,19 +105,19 @@ def _task_data(report: Report, task: TaskResult) -> dict[str, Any]:
     return {
         "id": task.id,
         "item": task.item,
-        "title": _both(task.title),
+        "title": task.title.both(),
         "earned": task.earned,
         "points": task.points,
         "checks": [
             {
                 "id": check.id,
-                "title": _both(check.title),
+                "title": check.title.both(),
                 "outcome": check.verdict.outcome.value,
                 "earned": check.earned,
                 "points": check.points,
                 "undecided": check.undecided,
                 "reason": check.verdict.reason,
-                "sentence": _both(check.sentence),
+                "sentence": check.sentence.both(),
                 "facts": dict(check.verdict.facts),
                 "gated_by": check.gated_by,
                 "frames": list(check.verdict.frames),
@@ -185,10 +185,6 @@ def _why(report: Report, check: CheckResult) -> list[str]:
         gate = report.score.checks()[check.gated_by].title.say()
         sentences.append(GATED.say(gate=gate))
     return sentences
-
-
-def _both(text: Text) -> dict[str, str]:
-    return {"zh": text.zh, "en": text.en}
 
 
 def _e(text: str) -> str:

@@ -25,6 +25,12 @@ class Text:
         sentence = self.zh if _language == "zh" else self.en
         return sentence.format(**facts) if facts else sentence
 
+    def both(self, **facts: object) -> dict[Language, str]:
+        """The sentence in every language, for those who choose one elsewhere."""
+        return (
+            {"zh": self.zh.format(**facts), "en": self.en.format(**facts)} if facts else {"zh": self.zh, "en": self.en}
+        )
+
     def __str__(self) -> str:
         return self.say()
 

@@ -46,7 +46,10 @@ def run(
     deadline: float = DEADLINE,
 ) -> Run:
     """Carry out an acceptance run in this thread; raises FileError where the files are no configuration of the plant."""
-    started, config = read_folder(instance, instance.start), read_folder(instance, files)
+    config = read_folder(instance, files)
+    planted = instance.definition.faults
+    if planted:
+        planted = left_of(planted, read_folder(instance, instance.start).wiring, config.wiring)
     settings = instance.definition.acceptance
     recorded = RecordedPlant(instance)
 
@@ -55,7 +58,7 @@ def run(
         progress("boot", 0, 1)
         await plant.boot(config)
         faults = Injector(plant, recorded.note)
-        faults.schedule(left_of(instance.definition.faults, started.wiring, config.wiring))
+        faults.schedule(planted)
         progress("settle", 0, 1)
         await asyncio.sleep(settings.settle)
         recorded.note(events.SETTLED, {})

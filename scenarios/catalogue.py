@@ -68,15 +68,14 @@ def _effort(folder: Path) -> tuple[int, int]:
 
 def find(name: str) -> Path:
     """The folder of a scenario given by its id or by a path; raises FileError."""
-    known = catalogue()
-    if name in known:
-        return known[name]
     path = Path(name).expanduser()
+    if path.name == name and (CATALOG / name / FILE).is_file():
+        return CATALOG / name
     if (path / FILE).is_file():
         return path
     if path.is_dir() or path.parent != Path():
         raise FileError([Problem(name, 0, 0, NO_SCENARIO_HERE)])
-    raise FileError([unknown(name, (0, 0), NO_SUCH_SCENARIO, name, known)])
+    raise FileError([unknown(name, (0, 0), NO_SUCH_SCENARIO, name, catalogue())])
 
 
 def headline(folder: Path) -> Headline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lab.network.logbook import Log
 from lab.text import Language
@@ -18,5 +19,5 @@ class Context:
     """None is the one now spoken."""
     folder: Path | None = None
     """Where programs write files; without one they write none."""
-    logs: Mapping[str, Log] = field(default_factory=dict)
+    logs: Mapping[str, Log[Any]] = field(default_factory=dict)
     """By name, for `tail`."""

@@ -6,15 +6,14 @@ import asyncio
 import socket
 from functools import partial
 from ipaddress import IPv4Address
-from typing import Any, Final
+from typing import Final
 
 from devices.console.arguments import Arguments, Options, decimal
 from devices.console.process import FAILED, OK, Failure, Process
-from lab.network.resolver import Resolver
+from lab.network.resolver import Exchange, Resolver
 from lab.text import Text
 from lab.wire import dns
 from lab.wire.dns import Dns, Question, Rcode, RecordType
-from lab.wire.malformed import Malformed
 
 EXAMPLES: Final = ("nslookup iot.lab", "nslookup iot.lab 10.20.50.2", "nslookup 10.20.50.10", "nslookup -type=NS lab")
 TYPE = Text(zh="记录类型，默认 A", en="type of record, A by default")
@@ -85,7 +84,7 @@ async def _ask(process: Process, server: bytes, question: Question, patience: fl
     host = process.host
     for _ in range(_TRIES):
         query = Dns(host.random.getrandbits(16), question)
-        protocol = _Exchange(query, host.network.loop.create_future())
+        protocol = Exchange(query, host.network.loop.create_future())
         try:
             transport, _ = host.open_datagrams(partial(_itself, protocol), None, (socket.inet_ntoa(server), dns.PORT))
         except OSError as error:
@@ -103,26 +102,8 @@ async def _ask(process: Process, server: bytes, question: Question, patience: fl
     return process.say(NO_REPLY)
 
 
-def _itself(protocol: _Exchange) -> _Exchange:
+def _itself(protocol: Exchange) -> Exchange:
     return protocol
-
-
-class _Exchange(asyncio.DatagramProtocol):
-    def __init__(self, query: Dns, answered: asyncio.Future[Dns]) -> None:
-        self._query = query
-        self.answered = answered
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        try:
-            message = dns.decode(data)
-        except Malformed:
-            return
-        if message.is_response and message.identification == self._query.identification and not self.answered.done():
-            self.answered.set_result(message)
-
-    def error_received(self, exc: Exception) -> None:
-        if not self.answered.done():
-            self.answered.set_exception(exc)
 
 
 def _show(process: Process, question: Question, answer: Dns) -> int:

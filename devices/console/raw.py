@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from devices.console import words
+from devices.console.process import USAGE, Failure, Process
 from lab.wire import ethernet, ipv4
 from lab.wire.ipv4 import IPv4
 
@@ -42,6 +44,15 @@ def source_for(host: Host, destination: bytes) -> bytes:
     if route is None or route[0].address is None:
         raise OSError(errno.ENETUNREACH, f"Network is unreachable: {socket.inet_ntoa(destination)}")
     return route[0].address
+
+
+async def ends_for(process: Process, name: str) -> tuple[bytes, bytes]:
+    """The own address to speak to a host with, and that host's; raises Failure."""
+    destination = await process.resolve(name)
+    try:
+        return source_for(process.host, destination), destination
+    except OSError as error:
+        raise Failure(words.NO_ADDRESS, USAGE, name=name, why=process.why(error)) from None
 
 
 def send(host: Host, datagram: IPv4, failed: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from devices.console.capture_filter import FilterError, Predicate, UnknownName, 
 from devices.console.process import FAILED, OK, USAGE, Failure, Process
 from lab.model.frame import Port, Tap
 from lab.text import Text
-from lab.wire import ethernet, pcapng
+from lab.wire import pcapng, vlan
 
 EXAMPLES: Final = (
     "tcpdump -c 20 -n tcp port 502",
@@ -137,9 +137,9 @@ class _Capture:
             return
         if self._vid is not None:
             kind, control = frame[12:14], int.from_bytes(frame[14:16], "big")
-            if kind != ethernet.VLAN.to_bytes(2, "big") or control & 0xFFF != self._vid:
+            if kind != vlan.TPID or control & 0xFFF != self._vid:
                 return
-            frame = frame[:12] + frame[16:]
+            frame = vlan.strip(frame)
         if not self._predicate(frame) or self.received == self._options.count:
             return
         self.received += 1

@@ -6,10 +6,9 @@ import asyncio
 import socket
 from typing import Final, NamedTuple
 
-from devices.console import words
 from devices.console.arguments import Arguments, Options, decimal, whole
-from devices.console.process import FAILED, OK, USAGE, Failure, Process
-from devices.console.raw import hearing, quoted, send, source_for
+from devices.console.process import FAILED, OK, Process
+from devices.console.raw import ends_for, hearing, quoted, send
 from lab.text import Text
 from lab.wire import icmp, ipv4
 from lab.wire.icmp import Echo, TimeExceeded, Unreachable, UnreachableCode
@@ -59,11 +58,7 @@ def arguments(parser: Arguments) -> None:
 
 
 async def run(process: Process, options: Options) -> int:
-    destination = await process.resolve(options.host)
-    try:
-        source = source_for(process.host, destination)
-    except OSError as error:
-        raise Failure(words.NO_ADDRESS, USAGE, name=options.host, why=process.why(error)) from None
+    source, destination = await ends_for(process, options.host)
     trace = _Trace(process, options, source, destination)
     address = socket.inet_ntoa(destination)
     size = 28 + len(_DATA)

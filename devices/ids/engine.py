@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from devices.ids.rules import Content, Rule, Threshold
-from devices.ids.streams import Flow, Flows, Side
+from devices.ids.streams import Flow, Flows
 from lab.wire import ethernet, icmp, ipv4, tcp, udp
 from lab.wire.ipv4 import IPv4, Reassembler
 from lab.wire.malformed import Malformed
-from lab.wire.modbus import HEADER, PORT
+from lab.wire.modbus import PORT
 
 _MAX_TRACKED: Final = 4096
 _MAX_REQUESTS: Final = 64
-_LONGEST_ADU: Final = 260
-_MODBUS_PROTOCOL: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,26 +248,16 @@ def _contains(payload: bytes, contents: Sequence[Content], after: int) -> bool:
 
 def _modbus(flow: Flow, to_server: bool, data: bytes) -> Iterator[ModbusMessage]:
     """The messages that have become whole with these bytes."""
-    side: Side = flow.client if to_server else flow.server
-    if side.is_lost:
-        return
-    buffer = side.buffer
-    buffer += data
-    while len(buffer) >= HEADER.size:
-        transaction, protocol, length, unit = HEADER.unpack_from(buffer)
-        if protocol != _MODBUS_PROTOCOL or not 2 <= length <= _LONGEST_ADU - 6:
-            side.is_lost = True
-            buffer.clear()
-            return
-        if len(buffer) < 6 + length:
-            return
-        pdu = bytes(buffer[HEADER.size : 6 + length])
-        del buffer[: 6 + length]
-        asked = b""
-        if to_server:
-            flow.requests[transaction] = pdu
-            if len(flow.requests) > _MAX_REQUESTS:
-                flow.requests.popitem(last=False)
-        else:
-            asked = flow.requests.pop(transaction, b"")
-        yield ModbusMessage(flow, to_server, transaction, unit, pdu, asked)
+    side = flow.client if to_server else flow.server
+    try:
+        for adu in side.modbus.feed(data):
+            asked = b""
+            if to_server:
+                flow.requests[adu.transaction] = adu.pdu
+                if len(flow.requests) > _MAX_REQUESTS:
+                    flow.requests.popitem(last=False)
+            else:
+                asked = flow.requests.pop(adu.transaction, b"")
+            yield ModbusMessage(flow, to_server, adu.transaction, adu.unit, adu.pdu, asked)
+    except Malformed:
+        return  # it is no Modbus, or no more: no message after it can be found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import IPv4Address
 from typing import Any, ClassVar, Final
 
@@ -25,6 +25,7 @@ from lab.wire.syslog import Facility, Severity
 
 MONITOR: Final = "mon0"
 _KEPT: Final = 10_000
+_in_words: Final = partial(json.dumps, ensure_ascii=False)
 _SHOWN: Final = 8
 _SEVERITIES: Final = {1: Severity.CRITICAL, 2: Severity.ERROR, 3: Severity.WARNING}
 
@@ -63,12 +64,13 @@ class Ids(Appliance[IdsConfig]):
 
     def __init__(self, host: Host, config: IdsConfig, record: RecordTruth) -> None:
         super().__init__(host, config, record)
-        self.alerts: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._eve, self._modbus = Log(_in_words), Log(json.dumps)
+        self.alerts: deque[dict[str, Any]] = self._eve.entries
         """As in eve.json."""
-        self.modbus: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self.modbus: deque[dict[str, Any]] = self._modbus.entries
         """As in Zeek's modbus.log."""
         self.modbus_detailed: deque[dict[str, Any]] = deque(maxlen=_KEPT)
-        self.logs |= {"eve.json": Log(), "modbus.log": Log()}
+        self.logs |= {"eve.json": self._eve, "modbus.log": self._modbus}
         self.counts: Counter[int] = Counter()
         """Alerts by rule."""
         self._engine = Engine(config.parsed)
@@ -104,21 +106,18 @@ class Ids(Appliance[IdsConfig]):
         at += round(self.host.clock_offset * 1e9)
         seen = self._engine.feed(frame, at)
         for message in seen.messages:
-            line = modbus_log(message, at)
-            self.modbus.append(line)
-            self.logs["modbus.log"].add(json.dumps(line))
+            self._modbus.add(modbus_log(message, at))
             self.modbus_detailed.extend(modbus_detailed(message, at))
         for alert in seen.alerts:
             self._report(alert)
 
     def _report(self, alert: Alert) -> None:
         line = eve(alert, MONITOR)
-        self.alerts.append(line)
-        self.logs["eve.json"].add(json.dumps(line, ensure_ascii=False))
+        self._eve.add(line)
         self.counts[alert.rule.sid] += 1
         if self._syslog is not None:
             severity = _SEVERITIES.get(alert.rule.priority, Severity.NOTICE)
-            self._syslog.send(Facility.LOCAL4, severity, "ids", json.dumps(line, ensure_ascii=False))
+            self._syslog.send(Facility.LOCAL4, severity, "ids", _in_words(line))
 
 
 def _line(alert: Mapping[str, Any]) -> str:

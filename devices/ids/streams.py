@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
+from lab.wire.modbus import PduDecoder
 from lab.wire.tcp import Flag, Segment
 
 MAX_FLOWS: Final = 4096
@@ -23,10 +24,8 @@ class Side:
 
     next: int | None = None
     pending: dict[int, bytes] = field(default_factory=dict)
-    buffer: bytearray = field(default_factory=bytearray)
-    """For whoever puts messages together."""
-    is_lost: bool = False
-    """Whether a message in it made no sense, so that none after it can be found."""
+    modbus: PduDecoder = field(default_factory=PduDecoder)
+    """Cuts what is said into messages, where it is Modbus."""
 
     def take(self, sequence: int, data: bytes) -> bytes:
         """The bytes that have become known in order with these."""

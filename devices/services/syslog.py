@@ -38,7 +38,7 @@ class SyslogServer(asyncio.DatagramProtocol):
     def __init__(self, host: Host) -> None:
         self.host = host
         self.received: deque[Received] = deque(maxlen=SyslogConfig().keep)
-        self.log = Log()
+        self.log: Log[str] = Log()
         self.unreadable = 0
         self._transport: asyncio.DatagramTransport | None = None
 

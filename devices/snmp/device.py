@@ -6,25 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lab.network.bridge.ports import Counters
+
 Oid = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """Of one interface since it was made; octets include the Ethernet header, not the frame check sequence."""
-
-    in_octets: int = 0
-    in_unicast: int = 0
-    in_multicast: int = 0
-    in_broadcast: int = 0
-    in_discards: int = 0
-    in_errors: int = 0
-    out_octets: int = 0
-    out_unicast: int = 0
-    out_multicast: int = 0
-    out_broadcast: int = 0
-    out_discards: int = 0
-    out_errors: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +21,8 @@ class Interface:
     admin_up: bool
     oper_up: bool
     counters: Counters | None = None
-    """None where the device does not count: its manager is told that there is no such instance."""
+    """Octets include the Ethernet header, not the frame check sequence. None where the device does not count: its
+    manager is told that there is no such instance."""
     kind: int = 6
     """IANAifType: 6 ethernetCsmacd, 135 l2vlan."""
     mtu: int = 1500

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Final
 
 from devices.snmp.agent import ENTERPRISE
 from devices.snmp.device import (
     BridgePort,
     BridgeState,
-    Counters,
     ForwardingEntry,
     Interface,
     LinkListener,
@@ -56,7 +54,7 @@ class SwitchView:
                 port.mac,
                 port.jack.is_enabled,
                 port.is_up,
-                Counters(**{each.name: getattr(port.counters, each.name) for each in fields(port.counters)}),
+                port.counters,
                 speed=(port.mode.speed if port.mode is not None else _SPEED) * 1_000_000,
                 last_change=max(0.0, port.changed_at - self._since),
             )

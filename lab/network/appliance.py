@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from lab.model.plant import HostConfig
 from lab.network.logbook import Log
@@ -46,7 +46,7 @@ class Appliance(ABC, Generic[C]):
         self.host = host
         self.config = config
         self.record = record
-        self.logs: dict[str, Log] = {}
+        self.logs: dict[str, Log[Any]] = {}
         """What it writes for people, by the name of the log."""
 
     @classmethod

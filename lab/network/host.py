@@ -21,7 +21,7 @@ from lab.network.nic import MTU, Nic, port_nic, sub_interface
 from lab.network.tcp import ACK, RST, SYN, State
 from lab.network.timer import Timer
 from lab.network.transports import DatagramTransport, PlantServer, TcpTransport
-from lab.wire import arp, ethernet, icmp, ipv4, udp
+from lab.wire import arp, ethernet, icmp, ipv4, udp, vlan
 from lab.wire.ipv4 import IPv4
 from lab.wire.malformed import Malformed
 from lab.wire.tcp import HEADER as TCP_HEADER
@@ -189,14 +189,8 @@ class Host:
             before = (nic.address, nic.network)
             nic.clear()
             if interface is not None:
-                nic.address = interface.address.ip.packed
-                nic.network = interface.address.network
-                nic.broadcast = nic.network.broadcast_address.packed
                 nic.mtu = interface.mtu
-                self._own[nic.address] = nic
-                self._routes.append((nic.network, nic, None))
-                if interface.gateway is not None:
-                    self._routes.append((IPv4Network("0.0.0.0/0"), nic, interface.gateway.packed))
+                self._take_address(nic, interface.address, interface.gateway)
             if (nic.address, nic.network) != before:
                 nic.neighbours.forget_all()
                 announcing.append(nic)
@@ -245,16 +239,20 @@ class Host:
         nic.address = nic.network = nic.broadcast = None
         nic.neighbours.forget_all()
         if interface is not None:
-            nic.address, nic.network = interface.ip.packed, interface.network
-            nic.broadcast = nic.network.broadcast_address.packed
-            self._own[nic.address] = nic
-            self._routes.append((nic.network, nic, None))
-            if router is not None:
-                self._routes.append((IPv4Network("0.0.0.0/0"), nic, router.packed))
+            self._take_address(nic, interface, router)
             self._routes.sort(key=lambda entry: -entry[0].prefixlen)
         self.generation += 1
         if interface is not None:
             nic.neighbours.announce()
+
+    def _take_address(self, nic: Nic, interface: IPv4Interface, router: IPv4Address | None) -> None:
+        """An address and the routes that come with it, not in order yet."""
+        nic.address, nic.network = interface.ip.packed, interface.network
+        nic.broadcast = nic.network.broadcast_address.packed
+        self._own[nic.address] = nic
+        self._routes.append((nic.network, nic, None))
+        if router is not None:
+            self._routes.append((IPv4Network("0.0.0.0/0"), nic, router.packed))
 
     def nic(self, name: str) -> Nic:
         """Raises KeyError for a port it does not have."""
@@ -299,7 +297,8 @@ class Host:
     def block(self, protocol: int, port: int) -> None:
         """Drop what arrives for a TCP or UDP port, or every echo request where protocol is ICMP; may be said twice."""
         self._blocked[protocol, port] = self._blocked.get((protocol, port), 0) + 1
-        self.lose_connections_of(port if protocol == ipv4.TCP else 0)
+        if protocol == ipv4.TCP:
+            self.lose_connections(port)
 
     def unblock(self, protocol: int, port: int) -> None:
         """Take one `block` back."""
@@ -312,18 +311,12 @@ class Host:
             return datagram.payload[:1] == b"\x08" and (ipv4.ICMP, 0) in self._blocked
         return (datagram.protocol, int.from_bytes(datagram.payload[2:4], "big")) in self._blocked
 
-    def lose_connections_of(self, port: int) -> None:
-        """Forget the connections of one own TCP port, like `lose_connections`."""
+    def lose_connections(self, port: int | None = None) -> None:
+        """Forget every TCP connection, or those of one own port, without a word to the other ends, which keep theirs."""
         for transport in self.connections:
-            if transport.local[1] == port:
-                transport.connection.fail(
-                    ConnectionAbortedError(errno.ECONNABORTED, "Software caused connection abort")
-                )
-
-    def lose_connections(self) -> None:
-        """Forget every TCP connection without a word to the other end, which keeps its half."""
-        for transport in self.connections:
-            transport.connection.fail(ConnectionAbortedError(errno.ECONNABORTED, "Software caused connection abort"))
+            if port in (None, transport.local[1]):
+                error = ConnectionAbortedError(errno.ECONNABORTED, "Software caused connection abort")
+                transport.connection.fail(error)
 
     def lose_power(self) -> None:
         """Forget what was only in memory: connections, neighbours, half a datagram."""
@@ -652,7 +645,7 @@ class Host:
         elif kind == _VLAN and nic.tagged:
             inner = nic.tagged.get(int.from_bytes(frame[14:16], "big") & 0xFFF)
             if inner is not None:
-                self.arrive(inner, frame[:12] + frame[16:])
+                self.arrive(inner, vlan.strip(frame))
         elif (taker := self.ethertypes.get(kind)) is not None:
             taker(nic, frame)
 

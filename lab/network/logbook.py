@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from itertools import islice
+from typing import Final, Generic, TypeVar
 
 _KEPT: Final = 10_000
 
+E = TypeVar("E")
 
-class Log:
-    """A log of a host, of which the latest lines are kept."""
 
-    def __init__(self, keep: int = _KEPT) -> None:
-        self._lines: deque[str] = deque(maxlen=keep)
+class Log(Generic[E]):
+    """A log of a host, of which the latest entries are kept; `render` makes a line of one, when somebody looks."""
+
+    def __init__(self, render: Callable[[E], str] = str, keep: int = _KEPT) -> None:
+        self.entries: deque[E] = deque(maxlen=keep)
+        """Oldest first."""
         self.followers: list[Callable[[str], None]] = []
         """Called with each new line."""
+        self._render = render
 
-    def add(self, line: str) -> None:
-        self._lines.append(line)
-        for follower in tuple(self.followers):
-            follower(line)
+    def add(self, entry: E) -> None:
+        self.entries.append(entry)
+        if self.followers:
+            line = self._render(entry)
+            for follower in tuple(self.followers):
+                follower(line)
 
     def tail(self, lines: int) -> Sequence[str]:
         """The latest, oldest first."""
-        return list(self._lines)[-lines:] if lines > 0 else []
+        latest = islice(reversed(self.entries), max(0, lines))
+        return [self._render(entry) for entry in latest][::-1]

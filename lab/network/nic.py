@@ -11,7 +11,8 @@ from lab.model.address import mac_of
 from lab.model.frame import Port
 from lab.network.fabric import Jack
 from lab.network.neighbours import Neighbours
-from lab.wire import ethernet
+from lab.wire import vlan
+from lab.wire.ethernet import Tag
 
 if TYPE_CHECKING:
     from lab.network.host import Host
@@ -30,14 +31,14 @@ class TaggedJack:
 
     def __init__(self, jack: Callable[[], Jack], vid: int) -> None:
         self._jack = jack
-        self._tag = ethernet.TAG.pack(ethernet.VLAN, vid)
+        self._tag = vlan.encode(Tag(vid))
 
     @property
     def is_connected(self) -> bool:
         return self._jack().is_connected
 
     def send(self, frame: bytes) -> None:
-        self._jack().send(frame[:12] + self._tag + frame[12:])
+        self._jack().send(vlan.insert(frame, self._tag))
 
 
 class Nic:

@@ -7,6 +7,7 @@ import socket
 import struct
 from typing import Final
 
+from lab.wire import vlan
 from lab.wire.checksum import checksum
 
 # linux/if_packet.h, linux/if_ether.h, asm/socket.h
@@ -62,7 +63,7 @@ def read_frame(packets: socket.socket, largest: int) -> bytes:
             frame = _summed(frame)
         if status & _TAG_IS_VALID:
             kind = kind if status & _TAG_TYPE_IS_VALID else _CUSTOMER_TAG
-            return frame[:12] + _TAG.pack(kind, control) + frame[12:]
+            return vlan.insert(frame, _TAG.pack(kind, control))
     return frame
 
 

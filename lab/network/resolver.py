@@ -113,7 +113,7 @@ class Resolver:
 
     async def _ask_one(self, server: IPv4Address, question: Question) -> Dns | None:
         query = Dns(self.host.random.getrandbits(16), question)
-        protocol = _Exchange(query, self.host.network.loop.create_future())
+        protocol = Exchange(query, self.host.network.loop.create_future())
         try:
             transport, _ = self.host.open_datagrams(lambda: protocol, None, (str(server), dns.PORT))
         except OSError:
@@ -159,7 +159,7 @@ def _negative_ttl(authority: Sequence[Record]) -> float:
     return _NEGATIVE_SECONDS
 
 
-class _Exchange(asyncio.DatagramProtocol):
+class Exchange(asyncio.DatagramProtocol):
     """One question to one server, on a port of its own."""
 
     def __init__(self, query: Dns, answered: asyncio.Future[Dns]) -> None:

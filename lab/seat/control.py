@@ -53,7 +53,7 @@ class Unwilling(Exception):
 
     def __init__(self, text: Text, **facts: object) -> None:
         super().__init__(text.say(**facts))
-        self.sentences = {"zh": text.zh.format(**facts), "en": text.en.format(**facts)}
+        self.sentences = text.both(**facts)
 
 
 class Call:

@@ -91,7 +91,7 @@ class Doors:
             {
                 "name": host.name,
                 "kind": host.kind,
-                "title": {"zh": host.title.zh, "en": host.title.en},
+                "title": host.title.both(),
                 "is_workstation": self.is_workstation(host.name),
                 "is_real": host.name in real,
                 "ports": [

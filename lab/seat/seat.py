@@ -223,9 +223,9 @@ class Seat:
         await self._phase.recall()
         self._phase.start(self._plant.network)
         self._phase.note("SeatOpened", scenario=self.instance.id, seed=self.instance.seed)
-        config = self._last_good()
-        await self._plant.boot(config)
         started = plan.read_folder(self.instance, self.instance.start)
+        config = self._last_good(started)
+        await self._plant.boot(config)
         begun_anew = config == started
         faults = self.instance.definition.faults
         self.faults.schedule(faults if begun_anew else left_of(faults, started.wiring, config.wiring))
@@ -237,10 +237,9 @@ class Seat:
         if self._watching.done():
             await self._watching  # it could not even begin
 
-    def _last_good(self) -> PlantConfig:
+    def _last_good(self, started: PlantConfig) -> PlantConfig:
         """The start, with what was applied last in its place: files as they are now are looked at right after."""
-        config = plan.read_folder(self.instance, self.instance.start)
-        hosts, wiring = dict(config.hosts), config.wiring
+        hosts, wiring = dict(started.hosts), started.wiring
         for name, text in self._folder.applied().items():
             if plan.check_file(self.instance, name, text):
                 continue

@@ -34,8 +34,8 @@ class Troubles:
                 {
                     "name": fault.name,
                     "layer": fault.layer,
-                    "title": {"zh": fault.title.zh, "en": fault.title.en},
-                    "symptom": {"zh": fault.symptom.zh, "en": fault.symptom.en},
+                    "title": fault.title.both(),
+                    "symptom": fault.symptom.both(),
                     "parameters": _parameters(fault.Parameters.model_json_schema()),
                 }
                 for fault in FAULTS.values()
@@ -67,7 +67,7 @@ def _described(injected: Injected) -> dict[str, Any]:
     return {
         "number": injected.number,
         "fault": injected.fault.name,
-        "title": {"zh": injected.fault.title.zh, "en": injected.fault.title.en},
+        "title": injected.fault.title.both(),
         "where": injected.parameters.model_dump(mode="json"),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
@@ -11,7 +11,7 @@ from lab.model.plant import PortName, Strict
 from lab.network.fabric import Cable, Impairment
 from lab.text import Text
 from scenarios.assembly import Plant
-from scenarios.faults.fault import CannotInject, Repair, fault
+from scenarios.faults.fault import CannotInject, Repair, by_turns, fault
 
 NO_CABLE = Text(zh="{port} 没有插网线", en="no cable is plugged into {port}")
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -63,22 +63,8 @@ class Flapping(AtPort):
     symptom=Text(zh="链路指示灯反复熄灭又亮起", en="The link lamp goes out and comes back again and again"),
 )
 def cable_flapping(plant: Plant, where: Flapping) -> Repair:
-    cable = cable_at(plant, where)
-
-    async def flap() -> None:
-        while True:
-            plant.network.set_carrying(cable, False)
-            await asyncio.sleep(where.down)
-            plant.network.set_carrying(cable, True)
-            await asyncio.sleep(where.up)
-
-    task = plant.loop.create_task(flap(), name=f"flapping cable at {where.port}")
-
-    def steady() -> None:
-        task.cancel()
-        plant.network.set_carrying(cable, True)
-
-    return steady
+    carry = partial(plant.network.set_carrying, cable_at(plant, where))
+    return by_turns(plant, f"flapping cable at {where.port}", carry, where.down, where.up)
 
 
 @fault(

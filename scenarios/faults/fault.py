@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
-from lab.model.plant import Strict
+from lab.model.plant import HostConfig, Strict
 from lab.text import Text
 from scenarios.assembly import Plant
 
@@ -71,6 +72,37 @@ def fault(
         return begin
 
     return enter
+
+
+async def configured(plant: Plant, host: str, after: HostConfig) -> Repair:
+    """Let a device run with another configuration; the repair leaves what somebody has configured since."""
+    before = plant.config.hosts[host]
+    await plant.configure(host, after)
+
+    async def restore() -> None:
+        if plant.config.hosts[host] is after:
+            await plant.configure(host, before)
+
+    return restore
+
+
+def by_turns(plant: Plant, name: str, switch: Callable[[bool], object], down: float, up: float) -> Repair:
+    """Let something be off for `down` seconds and on for `up`, again and again; the repair leaves it on."""
+
+    async def alternate() -> None:
+        while True:
+            switch(False)
+            await asyncio.sleep(down)
+            switch(True)
+            await asyncio.sleep(up)
+
+    task = plant.loop.create_task(alternate(), name=name)
+
+    def steady() -> None:
+        task.cancel()
+        switch(True)
+
+    return steady
 
 
 async def repair(undo: Repair) -> None:

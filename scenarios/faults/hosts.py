@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from pydantic import Field
 from lab.text import Text
 from scenarios.assembly import Plant
 from scenarios.faults.addresses import OnHost
-from scenarios.faults.fault import CannotInject, Repair, fault
+from scenarios.faults.fault import CannotInject, Repair, by_turns, configured, fault
 
 NOTHING_LISTENS = Text(zh="{host} 的 {port} 端口没有服务", en="nothing listens on port {port} of {host}")
 HAS_NO = Text(zh="{host} 没有配置项 {key}", en="{host} has no setting {key}")
@@ -42,21 +43,7 @@ class Rebooting(OnHost):
 def reboot_loop(plant: Plant, where: Rebooting) -> Repair:
     if where.host not in plant.network.hosts:
         raise KeyError(where.host)
-
-    async def reboot() -> None:
-        while True:
-            plant.network.power(where.host, False)
-            await asyncio.sleep(where.down)
-            plant.network.power(where.host, True)
-            await asyncio.sleep(where.up)
-
-    task = plant.loop.create_task(reboot(), name=f"{where.host} reboots")
-
-    def steady() -> None:
-        task.cancel()
-        plant.network.power(where.host, True)
-
-    return steady
+    return by_turns(plant, f"{where.host} reboots", partial(plant.network.power, where.host), where.down, where.up)
 
 
 class Service(OnHost):
@@ -142,13 +129,7 @@ async def single_connection(plant: Plant, where: Connections) -> Repair:
     if not hasattr(before, "max_connections"):
         raise CannotInject(HAS_NO, host=where.host, key="max_connections")
     after = before.model_copy(update={"max_connections": where.connections})
-    await plant.configure(where.host, after)
-
-    async def restore() -> None:
-        if plant.config.hosts[where.host] is after:
-            await plant.configure(where.host, before)
-
-    return restore
+    return await configured(plant, where.host, after)
 
 
 class Blocked(Service):

@@ -14,7 +14,7 @@ from lab.network.serial.port import Rs485, SerialPort
 from lab.text import Text
 from scenarios.assembly import Plant
 from scenarios.faults.addresses import OnHost
-from scenarios.faults.fault import CannotInject, Repair, fault
+from scenarios.faults.fault import CannotInject, Repair, configured, fault
 
 NO_SERIAL_PORT: Final = Text(zh="{host} 没有 RS-485 端口", en="{host} has no RS-485 port")
 NOT_RTU: Final = Text(zh="{host} 不是 RS-485 设备", en="{host} is no RS-485 device")
@@ -128,14 +128,7 @@ async def _set_otherwise(plant: Plant, host: str, **changes: Any) -> Repair:
     before = plant.config.hosts[host]
     if not isinstance(before, RtuConfig):
         raise CannotInject(NOT_RTU, host=host)
-    after = before.model_copy(update=changes)
-    await plant.configure(host, after)
-
-    async def restore() -> None:
-        if plant.config.hosts[host] is after:
-            await plant.configure(host, before)
-
-    return restore
+    return await configured(plant, host, before.model_copy(update=changes))
 
 
 def _line(plant: Plant, host: str) -> Any:

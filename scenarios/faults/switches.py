@@ -11,7 +11,7 @@ from lab.model.plant import Strict
 from lab.text import Text
 from scenarios.assembly import Plant
 from scenarios.faults.addresses import OnHost
-from scenarios.faults.fault import CannotInject, Repair, fault
+from scenarios.faults.fault import CannotInject, Repair, configured, fault
 
 NOT_MANAGED: Final = Text(zh="{host} 不是网管型交换机", en="{host} is no managed switch")
 NOT_CARRIED: Final = Text(
@@ -29,13 +29,7 @@ class AtSwitchPort(Strict):
 async def _changed(plant: Plant, host: str, **changes: Any) -> Repair:
     before = _config(plant, host)
     after = type(before).model_validate({**before.model_dump(by_alias=True, exclude_unset=True), **changes})
-    await plant.configure(host, after)
-
-    async def restore() -> None:
-        if plant.config.hosts[host] is after:
-            await plant.configure(host, before)
-
-    return restore
+    return await configured(plant, host, after)
 
 
 def _config(plant: Plant, host: str) -> SwIndConfig:

@@ -19,7 +19,7 @@ from lab.network.bridge.ports import Mirror, PortVlans
 from lab.network.bridge.ring import Ring, RingSettings
 from lab.network.bridge.rstp import Role, Rstp, RstpPort, State
 from lab.network.fabric import Jack
-from lab.wire import bpdu, ethernet
+from lab.wire import bpdu, ethernet, vlan
 from lab.wire.bpdu import BridgeId
 from lab.wire.malformed import Malformed
 from lab.wire.mrp import Mrp
@@ -216,7 +216,7 @@ class Bridge:
                     counters.in_discards += 1
                     return
                 vid, tagged = number, frame
-            frame = frame[:12] + frame[16:]
+            frame = vlan.strip(frame)
         if vid is None or not port.learns or len(frame) < ethernet.HEADER.size:
             counters.in_discards += 1
             return
@@ -243,7 +243,7 @@ class Bridge:
         if port.carry is None or not port.forwards:
             return
         if vid in port.vlans.tagged:
-            frame = tagged or frame[:12] + ethernet.TAG.pack(ethernet.VLAN, vid) + frame[12:]
+            frame = tagged or vlan.insert(frame, ethernet.TAG.pack(ethernet.VLAN, vid))
         elif vid not in port.vlans.untagged:
             return
         if port.mirrored_to[1] is not None:

@@ -4,7 +4,7 @@ A stream that cannot be cut into messages is Malformed; a message that breaks th
 `IllegalPdu`, which a server answers with an exception and a reader of captures records.
 """
 
-from lab.wire.modbus.adu import HEADER, Adu, RequestDecoder, ResponseDecoder
+from lab.wire.modbus.adu import HEADER, Adu, PduDecoder, RequestDecoder, ResponseDecoder
 from lab.wire.modbus.codes import (
     FUNCTIONS,
     MAX_PDU,
@@ -97,6 +97,7 @@ __all__ = [
     "IllegalPdu",
     "MaskWriteRegister",
     "Mei",
+    "PduDecoder",
     "ReadCoils",
     "ReadDeviceIdentification",
     "ReadDiscreteInputs",

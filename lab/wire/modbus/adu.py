@@ -18,7 +18,7 @@ HEADER: Final = struct.Struct("!HHHB")
 _BEFORE_LENGTH_COUNTS = 6
 """Bytes up to and with the length field, which counts the unit id and the PDU."""
 
-P = TypeVar("P", Request, Response)
+P = TypeVar("P", Request, Response, bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Adu(Generic[P]):
     pdu: P
 
     def encode(self) -> bytes:
-        pdu = self.pdu.encode()
+        pdu = self.pdu if isinstance(self.pdu, bytes) else self.pdu.encode()
         return HEADER.pack(self.transaction, 0, 1 + len(pdu), self.unit) + pdu
 
 
@@ -78,6 +78,13 @@ class RequestDecoder(_Decoder[Request]):
 
     def _decode(self, transaction: int, pdu: bytes) -> Request:
         return decode_request(pdu)
+
+
+class PduDecoder(_Decoder[bytes]):
+    """What either says, for whoever looks at more than what a well-formed PDU says."""
+
+    def _decode(self, transaction: int, pdu: bytes) -> bytes:
+        return pdu
 
 
 class ResponseDecoder(_Decoder[Response]):
