@@ -7,6 +7,7 @@ import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+from plant_time import on_plant_loop
 from pymodbus.client import AsyncModbusTcpClient
 
 from lab.model.frame import Frame, Tap
@@ -99,32 +100,11 @@ def address(ip: str, port: str = "eth0") -> dict[str, Any]:
 
 def in_cabinet(story: Callable[[Cabinet], Awaitable[T]], **kinds: str) -> T:
     """Tell a story in virtual time; a complaint of the loop fails the test."""
-    loop = PlantLoop(fast=True)
-    complaints: list[str] = []
 
-    def complain(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        if not isinstance(context.get("exception"), asyncio.CancelledError):
-            complaints.append(repr(context))
+    async def main(loop: PlantLoop) -> T:
+        cabinet = Cabinet(loop, {name.replace("_", "-"): kind for name, kind in kinds.items()})
+        result = await story(cabinet)
+        await cabinet.plant.stop()
+        return result
 
-    loop.set_exception_handler(complain)
-    try:
-        asyncio.set_event_loop(loop)
-
-        async def main() -> T:
-            async with asyncio.timeout(24 * 3600):
-                cabinet = Cabinet(loop, {name.replace("_", "-"): kind for name, kind in kinds.items()})
-                result = await story(cabinet)
-                await cabinet.plant.stop()
-                await asyncio.sleep(0.05)
-                return result
-
-        result = loop.run_until_complete(main())
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.run_until_complete(loop.shutdown_default_executor())
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
-    assert not complaints, complaints
-    return result
+    return on_plant_loop(main, forgives_cancelled=True)

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing, suppress
 from typing import Any, TypeVar
 
+from plant_time import on_plant_loop
+
 from lab.model.frame import Frame, Port, Tap
 from lab.model.plant import HostConfig
 from lab.network.appliance import Appliance
@@ -60,36 +62,16 @@ class Site:
 
 def run(kind: type[Appliance[Any]], story: Callable[[Site], Awaitable[T]], *, patience: float = 7200.0) -> T:
     """Tell a story in virtual time; every complaint of the loop fails the test."""
-    loop = PlantLoop(fast=True)
-    complaints: list[str] = []
 
-    def complain(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        if not isinstance(context.get("exception"), asyncio.CancelledError):
-            complaints.append(repr(context))
+    async def main(loop: PlantLoop) -> T:
+        site = Site(loop, kind)
+        result = await story(site)
+        await asyncio.sleep(0.05)
+        with site.middle.current():
+            await site.device.stop()
+        return result
 
-    loop.set_exception_handler(complain)
-    try:
-        asyncio.set_event_loop(loop)
-
-        async def main() -> T:
-            async with asyncio.timeout(patience):
-                site = Site(loop, kind)
-                result = await story(site)
-                await asyncio.sleep(0.05)
-                with site.middle.current():
-                    await site.device.stop()
-                return result
-
-        result = loop.run_until_complete(main())
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.run_until_complete(loop.shutdown_default_executor())
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
-    assert not complaints, complaints
-    return result
+    return on_plant_loop(main, patience=patience, forgives_cancelled=True)
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

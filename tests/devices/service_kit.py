@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
+
+from plant_time import on_plant_loop
 
 from devices.services.server import Server
 from lab.model.frame import Frame, Port, Tap
@@ -66,26 +67,7 @@ class Site:
 
 def tell(story: Callable[[Site], Awaitable[T]]) -> T:
     """Tell a story on a site of its own; a complaint of the loop fails the test."""
-    loop = PlantLoop(fast=True)
-    complaints: list[str] = []
-    loop.set_exception_handler(lambda _, context: complaints.append(repr(context)))
-    try:
-        asyncio.set_event_loop(loop)
-
-        async def main() -> T:
-            async with asyncio.timeout(7 * 24 * 3600):
-                return await story(Site(loop))
-
-        result = loop.run_until_complete(main())
-    finally:
-        unfinished = asyncio.all_tasks(loop)
-        for task in unfinished:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*unfinished, return_exceptions=True))
-        asyncio.set_event_loop(None)
-        loop.close()
-    assert not complaints, complaints
-    return result
+    return on_plant_loop(lambda loop: story(Site(loop)), afterwards=0.0)
 
 
 def dissect(

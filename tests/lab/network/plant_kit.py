@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+
+from plant_time import on_plant_loop
 
 from lab.model.frame import Frame, Port, Tap
 from lab.model.plant import HostConfig
@@ -47,31 +48,6 @@ def run(
     patience: float = 3600.0,
 ) -> T:
     """Tell a story on a plant of its own; every complaint of the loop fails the test."""
-    loop = PlantLoop(fast=fast)
-    complaints: list[str] = []
-
-    def complain(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        # Python 3.11's streams complain of a handler that was cancelled at the end of the story.
-        if not isinstance(context.get("exception"), asyncio.CancelledError):
-            complaints.append(repr(context))
-
-    loop.set_exception_handler(complain)
-    try:
-        asyncio.set_event_loop(loop)
-
-        async def main() -> T:
-            async with asyncio.timeout(patience):
-                result = await story(Plant(loop, hosts, seed))
-                await asyncio.sleep(0.05)  # the last FINs are on their way
-                return result
-
-        result = loop.run_until_complete(main())
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.run_until_complete(loop.shutdown_default_executor())
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
-    assert not complaints, complaints
-    return result
+    return on_plant_loop(
+        lambda loop: story(Plant(loop, hosts, seed)), fast=fast, patience=patience, forgives_cancelled=True
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from typing import TypeVar
+
+from plant_time import on_plant_loop
 
 from lab.model.frame import Port, Tap
 from lab.network.fabric import Network
@@ -67,20 +68,4 @@ class SerialPlant:
 
 def tell(story: Callable[[SerialPlant], Awaitable[T]]) -> T:
     """Tell a story in virtual time; every complaint of the loop fails the test."""
-    loop = PlantLoop(fast=True)
-    complaints: list[str] = []
-    loop.set_exception_handler(lambda _, context: complaints.append(repr(context)))
-    try:
-        asyncio.set_event_loop(loop)
-
-        async def main() -> T:
-            result = await story(SerialPlant(loop))
-            await asyncio.sleep(0.1)
-            return result
-
-        result = loop.run_until_complete(main())
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
-    assert not complaints, complaints
-    return result
+    return on_plant_loop(lambda loop: story(SerialPlant(loop)), afterwards=0.1)
