@@ -1,0 +1,207 @@
+"""`rfid-reader`: a fixed UHF reader with four antennas and a trigger input (device library L10).
+
+It is reached by Modbus TCP (unit 255), OPC UA (OPC 30010) and LLRP. What is in front of its antennas is `site` and
+`pallets`, which are the plant's business and not the reader's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextvars import copy_context
+from random import Random
+from typing import ClassVar, Final
+
+from pydantic import Field, model_validator
+
+from devices.modbus_server import ModbusServer
+from devices.rfid.air import AirInterface
+from devices.rfid.modbus_face import UNIT, ModbusFace
+from devices.rfid.population import TagPopulation
+from devices.rfid.radio import Radio
+from devices.rfid.reader import Reader
+from devices.rfid.settings import ReaderSettings
+from devices.rfid.site import UNKNOWN_ZONE, PalletConfig, SiteConfig, TagConfig
+from devices.rfid.tags import Tag
+from lab.model.document import KnownValueError
+from lab.model.plant import HostConfig, Strict
+from lab.network.appliance import Appliance, RecordTruth, Value
+from lab.network.host import Host
+from lab.text import Text
+from lab.wire import modbus
+
+BAD_TAGS: Final = Text(
+    zh="{value!r} 不是标签：应为每组四位的十六进制 EPC，多个用空格隔开",
+    en="{value!r} is no tag: EPCs in hexadecimal are wanted, in words of four digits, with spaces between them",
+)
+_HELD_MOST: Final = 200
+"""Tags that can be held into a zone at once."""
+
+
+class ModbusFaceConfig(Strict):
+    enabled: bool = True
+    port: int = Field(default=modbus.PORT, ge=1, le=65535)
+    hold_ms: int = Field(
+        default=200,
+        ge=0,
+        le=10_000,
+        description="每个标签在 0x4000 至少保持多久。Milliseconds for which each identifier stays at 0x4000.",
+    )
+    max_connections: int = Field(default=4, ge=1, le=64)
+
+
+class RfidReaderConfig(HostConfig):
+    reader: ReaderSettings = ReaderSettings()
+    modbus: ModbusFaceConfig = ModbusFaceConfig()
+    site: SiteConfig = Field(default_factory=SiteConfig, description="现场。What stands where.")
+    pallets: tuple[PalletConfig, ...] = Field(
+        default=(), max_length=200, description="将要到来的托盘。The pallets that will come."
+    )
+
+    @model_validator(mode="after")
+    def _pallets_come_through_doors(self) -> RfidReaderConfig:
+        zones = [zone.name for zone in self.site.zones]
+        for pallet in self.pallets:
+            if pallet.zone not in zones:
+                raise KnownValueError(UNKNOWN_ZONE, zone=pallet.zone, wrong=pallet.zone, known=zones)
+        return self
+
+
+class RfidReader(Appliance[RfidReaderConfig]):
+    kind: ClassVar[str] = "rfid-reader"
+    title: ClassVar[Text] = Text(zh="RFID 读写器", en="RFID reader")
+    Config = RfidReaderConfig
+
+    def __init__(self, host: Host, config: RfidReaderConfig, record: RecordTruth) -> None:
+        super().__init__(host, config, record)
+        self._loop = host.network.loop
+        self._epoch = self._loop.time()
+        self._seed = host.random.getrandbits(64)
+        self._context = copy_context()
+        """In which the reader acts, whoever sets it in motion: on its host, by the plant's clock."""
+        self._told: dict[str, Value] = {}
+        self._forced_curtain: bool | None = None
+        self._moment: asyncio.TimerHandle | None = None
+        self._modbus: tuple[ModbusFace, ModbusServer] | None = None
+        self._set_up_site()
+
+    def _set_up_site(self) -> None:
+        """The goods come and go whatever happens to the reader."""
+        config = self.config
+        # Streams of their own: what is on the pallets does not depend on how often they are read.
+        self.population = TagPopulation(config.site, Random(self._seed))
+        air = AirInterface(config.site, Random(self._seed + 1))
+        for pallet in config.pallets:
+            self.population.arrive(pallet, pallet.arrives)
+        self.radio = Radio(air, self.population, self.now)
+        self.reader = Reader(self.radio, config.reader)
+
+    def now(self) -> float:
+        """Seconds since the plant was set up, the clock by which pallets come."""
+        return self._loop.time() - self._epoch
+
+    async def start(self) -> None:
+        self._context = copy_context()
+        config = self.config
+        if config.modbus.enabled:
+            face = ModbusFace(self.reader, config.modbus.hold_ms / 1000)
+            server = ModbusServer({UNIT: face.unit}, max_connections=config.modbus.max_connections)
+            await server.start(port=config.modbus.port)
+            self._modbus = face, server
+        self.reader.configure(config.reader)
+        self.reader.power_on()
+        self._look()
+
+    async def stop(self) -> None:
+        if self._moment is not None:
+            self._moment.cancel()
+            self._moment = None
+        self.reader.power_off()
+        if self._modbus is not None:
+            (face, server), self._modbus = self._modbus, None
+            face.close()
+            await server.stop()
+
+    async def apply(self, config: RfidReaderConfig) -> None:
+        """Settings of the reader are taken on at once; other ports or another site take a restart."""
+        before, self.config = self.config, config
+        apart = {"reader": ReaderSettings()}
+        if before.model_copy(update=apart) == config.model_copy(update=apart):
+            self.reader.configure(config.reader)
+            return
+        await self.stop()
+        if (before.site, before.pallets) != (config.site, config.pallets):
+            self._set_up_site()
+        await self.start()
+
+    def points(self) -> Mapping[str, Value]:
+        """What is in the zones, whatever the reader makes of it; `tag…` is what somebody holds into them."""
+        population, now = self.population, self.now()
+        points: dict[str, Value] = {"light_curtain": self._curtain()}
+        for zone in self.config.site.zones:
+            points[f"pallet.{zone.name}"] = population.pallet_in(zone.name, now)
+            points[f"field.{zone.name}"] = _hexadecimal(tag.epc for tag in population.within(zone.name, now))
+            points[f"tag.{zone.name}"] = _hexadecimal(tag.epc for tag in population.held(zone.name))
+        points["tag"] = points[f"tag.{self.config.site.zones[0].name}"]
+        return points
+
+    def force(self, point: str, value: Value | None) -> None:
+        """Hold tags into a zone (`tag` is the first one), EPCs with spaces between them; or the light curtain."""
+        self._context.run(self._force, point, value)
+
+    def _force(self, point: str, value: Value | None) -> None:
+        if point == "light_curtain":
+            self._forced_curtain = None if value is None else bool(value)
+        else:
+            zone = self.config.site.zones[0].name if point == "tag" else point.removeprefix("tag.")
+            if point != "tag" and not point.startswith("tag."):
+                raise KeyError(point)
+            self.population.hold(zone, self._tags("" if value is None else str(value)))
+            self.radio.disturbed()
+        self._look()
+
+    def _tags(self, value: str) -> list[Tag]:
+        epcs = value.split()
+        try:
+            return [self.population.make(TagConfig(epc=epc, material="plastic")) for epc in epcs[:_HELD_MOST]]
+        except ValueError:
+            raise KnownValueError(BAD_TAGS, value=value) from None
+
+    def _curtain(self) -> bool:
+        if self._forced_curtain is not None:
+            return self._forced_curtain
+        return self.population.breaks_the_curtain(self.now())
+
+    def _look(self) -> None:
+        """Tell the truth where it has changed, give the trigger input its level, and come back at the next change."""
+        was_broken = self._told.get("light_curtain", False)
+        for point, value in self.points().items():
+            if self._told.get(point) != value:
+                self._told[point] = value
+                self.record(point, value)
+        is_broken = bool(self._told["light_curtain"])
+        if is_broken != was_broken:
+            self.reader.curtain(is_broken)
+        if self._moment is not None:
+            self._moment.cancel()
+        change = self.population.next_change(self.now())
+        wait = None if change is None else change - self.now()
+        self._moment = None if wait is None else self._loop.call_later(wait, self._look)
+
+    def status(self) -> Mapping[str, object]:
+        reader, counters = self.reader, self.reader.counters
+        settings = reader.settings
+        return {
+            "status": reader.status.name.lower(),
+            "power": f"{settings.power:.1f} dBm",
+            "antennas": " ".join(str(number) for number in settings.antennas),
+            "trigger": settings.trigger,
+            "outcome": reader.outcome.name,
+            "identifiers": counters.identifiers,
+            "last dwell": f"{counters.last} ({counters.rate:.0f}/s)",
+            "mistakes": reader.mistakes,
+        }
+
+
+def _hexadecimal(epcs: Iterable[bytes]) -> str:
+    return " ".join(sorted(epc.hex().upper() for epc in epcs))
