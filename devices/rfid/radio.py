@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from devices.rfid.air import AirInterface, Heard, Round
 from devices.rfid.population import TagPopulation
+from devices.rfid.tags import Tag
 from lab.clock import now_ns
 
 
@@ -18,6 +19,8 @@ class Plan:
     power: Mapping[int, float]
     """dBm by antenna, in the order in which they take turns."""
     session: int = 1
+    selects: Callable[[Tag], bool] | None = None
+    """Which tags are asked at all; None asks all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Radio:
         if plan is None or not plan.power:
             return
         loop, now = asyncio.get_running_loop(), self._clock()
-        tags = list(self._population.present(now))
+        present = self._population.present(now)
+        tags = [each for each in present if plan.selects is None or plan.selects(each[0])]
         if not tags:
             change = self._population.next_change(now)
             self._is_waiting = True

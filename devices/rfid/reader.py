@@ -123,6 +123,9 @@ class Reader:
         """Called with each identifier, once per dwell."""
         self.changed: list[Callable[[], None]] = []
         """Called when the status, or the outcome of the last dwell, may be another."""
+        self.input = False
+        """Level of the trigger input."""
+        self.input_changed: list[Callable[[bool], None]] = []
         self._is_powered = False
         self._is_lent = False
         self._scan: _Scan | None = None
@@ -160,6 +163,9 @@ class Reader:
 
     def curtain(self, is_broken: bool) -> None:
         """The trigger input has changed."""
+        self.input = is_broken
+        for listener in self.input_changed:
+            listener(is_broken)
         if is_broken and self.settings.trigger == "edge":
             self.read_once()
 

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from devices.modbus_server import ModbusServer
 from devices.rfid.air import AirInterface
+from devices.rfid.llrp_face import LlrpFace
 from devices.rfid.modbus_face import UNIT, ModbusFace
 from devices.rfid.population import TagPopulation
 from devices.rfid.radio import Radio
@@ -28,7 +29,7 @@ from lab.model.plant import HostConfig, Strict
 from lab.network.appliance import Appliance, RecordTruth, Value
 from lab.network.host import Host
 from lab.text import Text
-from lab.wire import modbus
+from lab.wire import llrp, modbus
 
 BAD_TAGS: Final = Text(
     zh="{value!r} 不是标签：应为每组四位的十六进制 EPC，多个用空格隔开",
@@ -50,9 +51,15 @@ class ModbusFaceConfig(Strict):
     max_connections: int = Field(default=4, ge=1, le=64)
 
 
+class LlrpFaceConfig(Strict):
+    enabled: bool = True
+    port: int = Field(default=llrp.PORT, ge=1, le=65535)
+
+
 class RfidReaderConfig(HostConfig):
     reader: ReaderSettings = ReaderSettings()
     modbus: ModbusFaceConfig = ModbusFaceConfig()
+    llrp: LlrpFaceConfig = LlrpFaceConfig()
     site: SiteConfig = Field(default_factory=SiteConfig, description="现场。What stands where.")
     pallets: tuple[PalletConfig, ...] = Field(
         default=(), max_length=200, description="将要到来的托盘。The pallets that will come."
@@ -83,6 +90,7 @@ class RfidReader(Appliance[RfidReaderConfig]):
         self._forced_curtain: bool | None = None
         self._moment: asyncio.TimerHandle | None = None
         self._modbus: tuple[ModbusFace, ModbusServer] | None = None
+        self._llrp: LlrpFace | None = None
         self._set_up_site()
 
     def _set_up_site(self) -> None:
@@ -110,16 +118,22 @@ class RfidReader(Appliance[RfidReaderConfig]):
             self._modbus = face, server
         self.reader.configure(config.reader)
         self.reader.power_on()
+        if config.llrp.enabled:
+            self._llrp = LlrpFace(self.reader, config.site, self.host.nic("eth0").mac)
+            await self._llrp.start(config.llrp.port)
         self._look()
 
     async def stop(self) -> None:
         if self._moment is not None:
             self._moment.cancel()
             self._moment = None
+        if self._llrp is not None:
+            face, self._llrp = self._llrp, None
+            await face.stop()
         self.reader.power_off()
         if self._modbus is not None:
-            (face, server), self._modbus = self._modbus, None
-            face.close()
+            (registers, server), self._modbus = self._modbus, None
+            registers.close()
             await server.stop()
 
     async def apply(self, config: RfidReaderConfig) -> None:
@@ -200,6 +214,7 @@ class RfidReader(Appliance[RfidReaderConfig]):
             "identifiers": counters.identifiers,
             "last dwell": f"{counters.last} ({counters.rate:.0f}/s)",
             "mistakes": reader.mistakes,
+            "llrp client": self._llrp is not None and self._llrp.has_client,
         }
 
 

@@ -7,6 +7,7 @@ status code that the reader answers. Extensions of vendors and access to tag mem
 from lab.wire.llrp.frames import HEADER, MAX_MESSAGE, PORT, VERSION, Frame, FrameDecoder, Unframed, decode, encode
 from lab.wire.llrp.messages import Message
 from lab.wire.llrp.status import Refused, StatusCode
+from lab.wire.llrp.structure import layout_of
 
 __all__ = [
     "HEADER",
@@ -21,4 +22,5 @@ __all__ = [
     "Unframed",
     "decode",
     "encode",
+    "layout_of",
 ]

@@ -91,6 +91,7 @@ def message(number: int) -> Callable[[type[S]], type[S]]:
 
 
 def layout_of(cls: type) -> Layout:
+    """How this dataclass is written."""
     return _OF_CLASS[cls]
 
 
