@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextvars import copy_context
 from random import Random
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,9 @@ from lab.network.appliance import Appliance, RecordTruth, Value
 from lab.network.host import Host
 from lab.text import Text
 from lab.wire import llrp, modbus
+
+if TYPE_CHECKING:
+    from devices.rfid.opcua_face import OpcUaFace
 
 BAD_TAGS: Final = Text(
     zh="{value!r} 不是标签：应为每组四位的十六进制 EPC，多个用空格隔开",
@@ -56,10 +59,22 @@ class LlrpFaceConfig(Strict):
     port: int = Field(default=llrp.PORT, ge=1, le=65535)
 
 
+class OpcUaFaceConfig(Strict):
+    enabled: bool = True
+    port: int = Field(default=4840, ge=1, le=65535)
+    policies: list[Literal["None", "Basic256Sha256"]] = Field(default=["None"], min_length=1)
+    anonymous: bool = True
+    users: dict[Literal["acq", "eng"], str] = Field(
+        default_factory=dict, description="用户密码，`eng` 可写参数。Passwords; `eng` may write parameters."
+    )
+    max_sessions: int = Field(default=10, ge=1, le=100)
+
+
 class RfidReaderConfig(HostConfig):
     reader: ReaderSettings = ReaderSettings()
     modbus: ModbusFaceConfig = ModbusFaceConfig()
     llrp: LlrpFaceConfig = LlrpFaceConfig()
+    opcua: OpcUaFaceConfig = Field(default_factory=OpcUaFaceConfig)
     site: SiteConfig = Field(default_factory=SiteConfig, description="现场。What stands where.")
     pallets: tuple[PalletConfig, ...] = Field(
         default=(), max_length=200, description="将要到来的托盘。The pallets that will come."
@@ -91,6 +106,7 @@ class RfidReader(Appliance[RfidReaderConfig]):
         self._moment: asyncio.TimerHandle | None = None
         self._modbus: tuple[ModbusFace, ModbusServer] | None = None
         self._llrp: LlrpFace | None = None
+        self._opcua: OpcUaFace | None = None
         self._set_up_site()
 
     def _set_up_site(self) -> None:
@@ -121,16 +137,40 @@ class RfidReader(Appliance[RfidReaderConfig]):
         if config.llrp.enabled:
             self._llrp = LlrpFace(self.reader, config.site, self.host.nic("eth0").mac)
             await self._llrp.start(config.llrp.port)
+        if config.opcua.enabled:
+            await self._serve_opcua()
         self._look()
+
+    async def _serve_opcua(self) -> None:
+        # asyncua takes a second to import, which programs that only look at the list of devices need not wait for.
+        from devices.rfid.opcua_face import OpcUaFace
+
+        opcua = self.config.opcua
+        face = OpcUaFace(
+            self.reader,
+            self.host.name,
+            Random(self._seed + 2),
+            port=opcua.port,
+            policies=opcua.policies,
+            passwords={str(name): password for name, password in opcua.users.items()},
+            anonymous=opcua.anonymous,
+            max_sessions=opcua.max_sessions,
+            max_subscriptions=2 * opcua.max_sessions,
+        )
+        await face.serve()
+        self._opcua = face
 
     async def stop(self) -> None:
         if self._moment is not None:
             self._moment.cancel()
             self._moment = None
+        self.reader.power_off()
+        if self._opcua is not None:
+            opcua, self._opcua = self._opcua, None
+            await opcua.stop()
         if self._llrp is not None:
             face, self._llrp = self._llrp, None
             await face.stop()
-        self.reader.power_off()
         if self._modbus is not None:
             (registers, server), self._modbus = self._modbus, None
             registers.close()
