@@ -108,8 +108,10 @@ class AirInterface:
         awake: list[tuple[Tag, float]] = []
         if antenna is not None:
             for tag, place in tags:
-                fade = min(max(self._random.gauss(0.0, _FADING), -_WORST_FADING), _WORST_FADING)
-                way = self._way(antenna, tag, place) - tag.loss + fade
+                way = self._way(antenna, tag, place) - tag.loss
+                if power + way + _WORST_FADING < tag.sensitivity:
+                    continue
+                way += min(max(self._random.gauss(0.0, _FADING), -_WORST_FADING), _WORST_FADING)
                 if power + way >= tag.sensitivity:
                     awake.append((tag, power + 2 * way - _BACKSCATTER))
         answering = [each for each in awake if self._is_asked(each[0], now, session)]
@@ -140,7 +142,7 @@ class AirInterface:
         while True:
             slots: dict[int, list[tuple[Tag, float]]] = {}
             for each in waiting:
-                slots.setdefault(self._random.randrange(1 << q), []).append(each)
+                slots.setdefault(int(self._random.random() * (1 << q)), []).append(each)
             waiting, next_slot, crowded = [], 0, 0
             for slot in sorted(slots):
                 after += (slot - next_slot) * _EMPTY

@@ -29,9 +29,8 @@ from devices.rfid.opcua_model import (
     SCAN_START,
     SCAN_STOP,
     Model,
-    standard,
 )
-from devices.rfid.opcua_types import AUTOID, AUTOID_URI, DI, DI_URI, OWN, classes
+from devices.rfid.opcua_types import AUTOID, AUTOID_URI, DI, DI_URI, OWN, classes, standard
 from devices.rfid.reader import Identifier, Limits, Outcome, Reader
 from devices.rfid.settings import LEAST_POWER, MOST_POWER, DeviceStatus, OperationStatus, antennas_of
 from lab.network.appliance import Value
@@ -63,6 +62,7 @@ class OpcUaFace(OpcUaServer):
         """For the ids of events."""
         self._classes = classes()
         self._last: Identifier | None = None
+        self._shown: dict[str, Any] = {}
         self._waiting: deque[Identifier] = deque(maxlen=_MOST_WAITING)
         self._teller: asyncio.Task[None] | None = None
         self._notifiers: tuple[ua.NodeId, ...] = ()
@@ -150,12 +150,17 @@ class OpcUaFace(OpcUaServer):
         }
 
     def _changed(self) -> None:
-        new = {name: value for name, value in self._state().items() if self._values[name][1].value.Value.Value != value}
+        self._show_new()
+
+    def _show_new(self) -> None:
+        state = self._state()
+        new = {name: value for name, value in state.items() if self._shown.get(name) != value}
+        self._shown = state
         self.show(new)
 
     def _identified(self, identifier: Identifier) -> None:
         self._last = identifier
-        self.show({name: value for name, value in self._state().items() if name.startswith("LastScan")})
+        self._show_new()
         if self._internal.subscription_service.subscriptions:
             self._waiting.append(identifier)
             if self._teller is None or self._teller.done():

@@ -138,11 +138,7 @@ class Model:
 
     async def _enumeration(self, base: Node, each: Enumeration) -> None:
         node = await base.add_data_type(autoid(each.number), _name(each.name))
-        fields = [
-            ua.EnumField(Name=ua.String(name), Value=ua.Int64(value), DisplayName=ua.LocalizedText(name))
-            for name, value in each.members
-        ]
-        await node.write_data_type_definition(ua.EnumDefinition(Fields=fields))
+        await node.write_data_type_definition(each.definition())
         values = [
             ua.EnumValueType(Value=ua.Int64(value), DisplayName=ua.LocalizedText(name)) for name, value in each.members
         ]
@@ -229,7 +225,7 @@ class Model:
         for name, arguments in (("InputArguments", method.inputs), ("OutputArguments", method.outputs)):
             if not arguments:
                 continue
-            place = autoid(arguments[0][0]) if is_type else ua.NodeId(f"{node_id.Identifier}.{name}", ua.Int16(OWN))
+            place = autoid(arguments[0][0]) if is_type else _own(str(node_id.Identifier) + "." + name)
             described = [ua.Argument(Name=each, DataType=kind, ValueRank=rank) for _, each, kind, rank in arguments]
             held = await node.add_property(
                 place, ua.QualifiedName(name), described, _TYPE.ExtensionObject, _IDS.Argument

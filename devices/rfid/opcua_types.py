@@ -9,11 +9,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Final
 
 from asyncua import ua
-from asyncua.common.structures104 import make_structure
+from asyncua.common.structures104 import make_enum, make_structure
 
 from devices.rfid.settings import DeviceStatus
 
@@ -43,6 +42,15 @@ class Enumeration:
     """Node id of its property EnumValues."""
     name: str
     members: tuple[tuple[str, int], ...]
+
+    def definition(self) -> ua.EnumDefinition:
+        """The value of its attribute DataTypeDefinition."""
+        return ua.EnumDefinition(
+            Fields=[
+                ua.EnumField(Name=ua.String(name), Value=ua.Int64(value), DisplayName=ua.LocalizedText(name))
+                for name, value in self.members
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +239,8 @@ STRUCTURES: Final = (
 def classes() -> Mapping[str, Any]:
     """The classes by which asyncua reads and writes the structures, by name."""
     for each in ENUMERATIONS:
-        ua.uatypes.register_enum(each.name, autoid(each.number), IntEnum(each.name, dict(each.members)))
+        made_enum = make_enum(each.name, each.definition(), option_set=False)
+        ua.uatypes.register_enum(each.name, autoid(each.number), made_enum[each.name])
     for number, name in STRINGS.items():
         ua.uatypes.basetype_by_datatype[autoid(number)] = name
         setattr(ua, name, ua.String)

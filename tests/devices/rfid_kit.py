@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
-from device_kit import Lab
+from device_kit import Lab, in_lab
+
+T = TypeVar("T")
 
 CARTON = "3035A537C8377540{:08X}"
 """SGTIN-96 with filter value 1, by serial number."""
@@ -37,3 +40,8 @@ def listen(lab: Lab) -> list[str]:
     heard: list[str] = []
     lab.device.reader.identified.append(lambda identifier: heard.append(identifier.epc.hex().upper()))  # type: ignore[attr-defined]
     return heard
+
+
+def at_dock(story: Callable[[Lab], Awaitable[T]], **options: Any) -> T:
+    """A story that has no use for OPC UA."""
+    return in_lab("rfid-reader", story, **{"opcua": {"enabled": False}, **options})

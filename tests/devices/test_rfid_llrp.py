@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import pytest
-from device_kit import Lab, in_lab
+from device_kit import Lab
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rfid_kit import CARTON, cartons, pallet
+from rfid_kit import CARTON, at_dock, cartons, pallet
 
 from lab.clock import EPOCH_NS
 from lab.network.published import publish
@@ -127,7 +127,7 @@ def as_client(deed: Callable[[Lab, Client], Awaitable[T]], **config: Any) -> T:
 
         return await lab.from_pc(visit)
 
-    return in_lab("rfid-reader", story, **{"reader": QUIET, "pallets": STANDING, **config})
+    return at_dock(story, **{"reader": QUIET, "pallets": STANDING, **config})
 
 
 def rospec(
@@ -397,7 +397,7 @@ def test_what_was_read_while_nobody_listened_is_told_to_who_comes_next() -> None
 
         await lab.from_pc(visit)
 
-    in_lab("rfid-reader", story, ends=False, reader=QUIET, pallets=STANDING)
+    at_dock(story, ends=False, reader=QUIET, pallets=STANDING)
 
 
 def test_a_client_that_does_not_answer_keepalives_is_gone() -> None:
@@ -493,7 +493,7 @@ def test_malformed_messages_are_answered_and_overlong_ones_end_the_conversation(
         assert answer.status.code == StatusCode.M_MISSING_PARAMETER
         assert (await raw(lab, encode(m.GetRoSpecs(), 5)))[0].status.code == StatusCode.M_SUCCESS
 
-    in_lab("rfid-reader", story, reader=QUIET)
+    at_dock(story, reader=QUIET)
 
 
 def test_a_tag_with_another_length_is_reported_bit_by_bit() -> None:
@@ -520,7 +520,7 @@ def test_no_garbage_stops_the_reader(messages: list[tuple[int, bytes]]) -> None:
         (answer, *_) = await raw(lab, encode(m.GetReaderCapabilities(), 1))
         assert answer.status.code == StatusCode.M_SUCCESS
 
-    in_lab("rfid-reader", story, reader=QUIET)
+    at_dock(story, reader=QUIET)
 
 
 SLLURP = """
@@ -559,6 +559,6 @@ def test_sllurp_takes_an_inventory_of_a_live_dock() -> None:
         return str(done.stdout)
 
     pallets = [*STANDING, {**pallet("N", "dock-4", 0.0, cartons(500), stays=1e6), "speed": 5.0}]
-    seen = json.loads(in_lab("rfid-reader", story, fast=False, reader=QUIET, pallets=pallets))
+    seen = json.loads(at_dock(story, fast=False, reader=QUIET, pallets=pallets))
     assert {each.upper() for each in seen} == set(cartons(1)), "dock 3 and nothing of dock 4"
     assert {antenna for antenna, _ in seen.values()} <= {1, 2}

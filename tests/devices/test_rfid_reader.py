@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from device_kit import Lab, in_lab
+from device_kit import Lab
 from pydantic import ValidationError
 from pymodbus.client import AsyncModbusTcpClient
-from rfid_kit import CARTON, COMMISSIONED, DONE, ON_COMMAND, cartons, listen, pallet, two_pallets
+from rfid_kit import CARTON, COMMISSIONED, DONE, ON_COMMAND, at_dock, cartons, listen, pallet, two_pallets
 
 from devices.rfid.reader import Limits, Outcome
 from devices.rfid.rfid_reader import RfidReaderConfig
@@ -24,7 +24,7 @@ def reads(settings: dict[str, Any], pallets: list[dict[str, Any]] | None = None)
         await lab.until(DONE)
         return heard
 
-    return in_lab("rfid-reader", story, reader=settings, pallets=two_pallets() if pallets is None else pallets)
+    return at_dock(story, reader=settings, pallets=two_pallets() if pallets is None else pallets)
 
 
 def test_commissioned_it_reads_every_carton_once_and_nothing_from_next_door() -> None:
@@ -41,7 +41,7 @@ def test_over_many_pallets_the_read_rate_is_98_percent_or_better_and_cross_reads
         return heard
 
     pallets = [*passing, pallet("NEXT", "dock-4", 0.0, cartons(50_000), stays=3600.0)]
-    heard = in_lab("rfid-reader", story, reader=COMMISSIONED, pallets=pallets)
+    heard = at_dock(story, reader=COMMISSIONED, pallets=pallets)
     here = {tag["epc"] for each in passing for tag in each["tags"]}
     assert len(set(heard) & here) >= 0.98 * len(here)
     assert set(heard) <= here
@@ -88,7 +88,7 @@ def one_dwell(epcs: list[str], label: dict[str, Any] | None = None, **settings: 
         return reader.outcome, [mistake.status for mistake in reader.errors], heard
 
     standing = pallet("P", "dock-3", 0.0, epcs, stays=100.0, **(label or {}))
-    return in_lab("rfid-reader", story, reader={**ON_COMMAND, **settings}, pallets=[standing])
+    return at_dock(story, reader={**ON_COMMAND, **settings}, pallets=[standing])
 
 
 def test_a_dwell_has_the_status_of_what_it_found() -> None:
@@ -117,7 +117,7 @@ def test_it_reads_only_while_the_light_curtain_tells_it_to() -> None:
         return [next(at for at, status in changes if status == DeviceStatus.SCANNING), changes[-1][0]]
 
     # 5 m before the door at 2 s, at 1 m/s; its front breaks the beam 0.8 m before the door.
-    assert in_lab("rfid-reader", story, reader=COMMISSIONED, pallets=two_pallets()) == [5.6, 7.1]
+    assert at_dock(story, reader=COMMISSIONED, pallets=two_pallets()) == [5.6, 7.1]
 
 
 def test_what_is_in_the_field_is_truth_whatever_is_read() -> None:
@@ -129,7 +129,7 @@ def test_what_is_in_the_field_is_truth_whatever_is_read() -> None:
         assert lab.told("field.dock-3") == ["", " ".join(cartons(1000)), ""]
         assert lab.told("light_curtain") == [False, True, False]
 
-    in_lab("rfid-reader", story, reader={"antennas": []}, pallets=two_pallets())
+    at_dock(story, reader={"antennas": []}, pallets=two_pallets())
 
 
 def test_an_examiner_holds_a_secret_tag_into_the_field_and_takes_it_away() -> None:
@@ -151,7 +151,7 @@ def test_an_examiner_holds_a_secret_tag_into_the_field_and_takes_it_away() -> No
         assert lab.device.reader.outcome == OperationStatus.NO_IDENTIFIER  # type: ignore[attr-defined]
         return heard
 
-    assert in_lab("rfid-reader", story, reader=COMMISSIONED) == [secret]
+    assert at_dock(story, reader=COMMISSIONED) == [secret]
 
 
 @pytest.mark.parametrize("nonsense", ["xyz", "303", "30 35zz", "3035" * 32])
@@ -163,7 +163,7 @@ def test_what_is_no_tag_cannot_be_held_into_the_field(nonsense: str) -> None:
             with pytest.raises(KeyError):
                 lab.device.force(point, "AABB")
 
-    in_lab("rfid-reader", story)
+    at_dock(story)
 
 
 def test_a_scan_ends_at_the_first_of_its_limits() -> None:
@@ -187,7 +187,7 @@ def test_a_scan_ends_at_the_first_of_its_limits() -> None:
         return found
 
     standing = pallet("P", "dock-3", 0.0, cartons(1), stays=100.0)
-    three, turns, first, stopped = in_lab("rfid-reader", story, reader=ON_COMMAND, pallets=[standing])
+    three, turns, first, stopped = at_dock(story, reader=ON_COMMAND, pallets=[standing])
     assert three == (3.0, 24)
     assert turns[0] < 1.0
     assert turns[1] == 24
@@ -238,7 +238,7 @@ def test_an_identifier_stands_at_0x4000_with_its_pc_and_zeros_behind() -> None:
         assert (errors[3] << 16 | errors[4]) == 1_767_225_600 + 4  # a dwell of 1.5 s that began at 3 s
         assert errors[5:] == [0] * 4
 
-    in_lab("rfid-reader", story, reader=COMMISSIONED)
+    at_dock(story, reader=COMMISSIONED)
 
 
 def test_every_identifier_of_a_pallet_can_be_polled() -> None:
@@ -254,7 +254,7 @@ def test_every_identifier_of_a_pallet_can_be_polled() -> None:
         began = lab.loop.time()
         return set(await modbus(lab, poll))
 
-    polled = in_lab("rfid-reader", story, reader=COMMISSIONED, pallets=two_pallets())
+    polled = at_dock(story, reader=COMMISSIONED, pallets=two_pallets())
     assert polled == HERE | {""}
 
 
@@ -272,7 +272,7 @@ def test_settings_are_written_and_read_at_run_time() -> None:
         firmware = await holding(lab, 0xC000, 4)
         assert b"".join(word.to_bytes(2, "big") for word in firmware) == b"V2.10.03"
 
-    in_lab("rfid-reader", story)
+    at_dock(story)
 
 
 def test_written_settings_are_what_the_air_feels() -> None:
@@ -282,7 +282,7 @@ def test_written_settings_are_what_the_air_feels() -> None:
         await lab.until(DONE)
         return set(heard)
 
-    assert in_lab("rfid-reader", story, pallets=two_pallets()) == HERE
+    assert at_dock(story, pallets=two_pallets()) == HERE
 
 
 def test_a_reset_forgets_what_was_read_and_an_order_reads_once() -> None:
@@ -300,7 +300,7 @@ def test_a_reset_forgets_what_was_read_and_an_order_reads_once() -> None:
         await lab.until(8)
         assert heard == [CARTON.format(5)]
 
-    in_lab("rfid-reader", story, reader=ON_COMMAND)
+    at_dock(story, reader=ON_COMMAND)
 
 
 def test_a_new_file_changes_the_settings_and_does_not_disturb_who_is_connected() -> None:
@@ -316,7 +316,7 @@ def test_a_new_file_changes_the_settings_and_does_not_disturb_who_is_connected()
 
         assert await modbus(lab, stay) == [315, 255]
 
-    in_lab("rfid-reader", story)
+    at_dock(story)
 
 
 @pytest.mark.parametrize(

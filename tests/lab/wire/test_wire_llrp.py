@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import fields
 from enum import IntEnum, IntFlag
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judge_kit import dissect
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
 
-from lab.wire.llrp import MAX_MESSAGE, Frame, FrameDecoder, Refused, StatusCode, Unframed, decode, encode
+from lab.wire.llrp import MAX_MESSAGE, Frame, FrameDecoder, Refused, StatusCode, Unframed, decode, encode, layout_of
 from lab.wire.llrp import fields as f
 from lab.wire.llrp import messages as m
+from lab.wire.llrp.configuration import EventState, EventStates, Notification
 from lab.wire.llrp.parameters import (
     SUCCESS,
     AntennaId,
@@ -32,6 +37,29 @@ from lab.wire.llrp.reports import (
     PeakRssi,
     ReaderEvent,
     TagReport,
+)
+from lab.wire.llrp.specs import (
+    AiSpec,
+    AiStop,
+    AiStopTrigger,
+    AntennaConfiguration,
+    InventoryCommand,
+    InventorySpec,
+    Periodic,
+    ReportContent,
+    ReportTrigger,
+    RfReceiver,
+    RfTransmitter,
+    RoBoundary,
+    RoReport,
+    RoSpec,
+    RoSpecState,
+    RoStart,
+    RoStop,
+    Selected,
+    Singulation,
+    StartTrigger,
+    StopTrigger,
 )
 from lab.wire.llrp.structure import MESSAGES, PARAMETERS
 from lab.wire.malformed import Malformed
@@ -233,3 +261,49 @@ def test_numbers_are_those_of_the_specification() -> None:
         72: "KeepaliveAck", 100: "ErrorMessage",
     }  # fmt: skip
     assert {177, 183, 186, 222, 237, 240, 246, 287, 330} <= set(PARAMETERS)
+
+
+def numbers_in(value: Any) -> list[int]:
+    """The numbers of the TLV parameters in a message or parameter, in the order of the wire."""
+    found = []
+    for place in layout_of(type(value)).places:
+        given = getattr(value, place.name)
+        for each in given if place.is_many else (() if given is None else (given,)):
+            number = layout_of(type(each)).number
+            found += [number] * (number >= 128) + numbers_in(each)
+    return found
+
+
+def a_ro_spec() -> RoSpec:
+    singulation = Singulation(2, 24, 0)
+    antenna = AntennaConfiguration(
+        1, RfReceiver(1), RfTransmitter(0, 1, 25), (InventoryCommand(False, (), None, singulation),)
+    )
+    ai_spec = AiSpec((1, 2), AiStop(AiStopTrigger.DURATION, 1500), (InventorySpec(7, 1, (antenna,)),))
+    report = RoReport(
+        ReportTrigger.N_TAGS_OR_END_OF_AI_SPEC, 4, ReportContent(Selected.ANTENNA_ID | Selected.PEAK_RSSI)
+    )
+    boundary = RoBoundary(RoStart(StartTrigger.PERIODIC, Periodic(0, 2000)), RoStop(StopTrigger.NULL))
+    return RoSpec(1, 0, RoSpecState.DISABLED, boundary, (ai_spec,), report)
+
+
+@pytest.mark.foreign
+def test_tshark_reads_the_same(tshark: str, tmp_path: Path) -> None:
+    messages = [
+        *[each for each in VECTORS.values() if not isinstance(each, m.CustomMessage)],
+        m.AddRoSpec(a_ro_spec()),
+        m.GetRoSpecsResponse(SUCCESS, (a_ro_spec(),)),
+        m.SetReaderConfig(events=EventStates((EventState(Notification.GPI, True),)), report=a_ro_spec().report),
+        m.ErrorMessage(refusal(Refused(StatusCode.P_MISSING_PARAMETER, "gone", (177, 178)))),
+    ]
+    frames, sequence = [], 1
+    for number, message in enumerate(messages, 1):
+        data = encode(message, number)
+        segment = TCP(sport=40_000, dport=5084, seq=sequence, flags="PA")
+        frames.append(bytes(Ether() / IP(src="10.0.0.2", dst="10.0.0.1") / segment / data))
+        sequence += len(data)
+    rows = dissect(tshark, tmp_path, frames, "llrp.type", "llrp.id", "llrp.length", "llrp.tlv_type")
+    for number, (message, (kind, ident, length, parameters)) in enumerate(zip(messages, rows, strict=True), 1):
+        assert (int(kind, 0), int(ident, 0)) == (layout_of(type(message)).number, number)
+        assert int(length, 0) == len(encode(message, number))
+        assert [int(each, 0) for each in parameters.split(",") if each] == numbers_in(message), message
