@@ -57,7 +57,6 @@ class Heard:
     pc: int
     epc: bytes | None
     """None where the CRC was wrong."""
-    tid: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,7 @@ class AirInterface:
         reply = tag.reply
         if tag.garbled and self._random.random() < tag.garbled:
             reply = None
-        return Heard(after, antenna, rssi, tag.pc, reply, tag.tid)
+        return Heard(after, antenna, rssi, tag.pc, reply)
 
     def _turn_flag(self, tag: Tag, now: float, session: int) -> None:
         if self._target_b:

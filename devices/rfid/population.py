@@ -83,6 +83,11 @@ class TagPopulation:
         self.pallets.append(coming)
         return coming
 
+    def leave(self, pallets: Iterable[Pallet]) -> None:
+        """Take these away, wherever they are."""
+        for pallet in pallets:
+            self.pallets.remove(pallet)
+
     def hold(self, zone: str, tags: Iterable[Tag]) -> None:
         """Hold these tags into the middle of a zone, instead of those that were held there; raises KeyError."""
         self._held[self.site.zone(zone).name] = tuple(tags)

@@ -46,10 +46,6 @@ class Radio:
         self.rounds = 0
         """Since the field went on."""
 
-    @property
-    def is_on(self) -> bool:
-        return self._plan is not None
-
     def start(self, plan: Plan, ended: Callable[[Round, list[Observation]], None]) -> None:
         """Transmit from now on; `ended` is called with what each round brought."""
         self.stop()

@@ -25,7 +25,6 @@ class Identifier:
 
     epc: bytes
     pc: int
-    tid: bytes
     power: float
     """dBm it was read with."""
     antenna: int
@@ -294,7 +293,7 @@ class Reader:
         if len(dwell.seen) >= _MOST_IDENTIFIERS:
             return
         identifier = Identifier(
-            heard.epc, heard.pc, heard.tid, settings.power, heard.antenna, heard.rssi, observation.at, observation.at
+            heard.epc, heard.pc, settings.power, heard.antenna, heard.rssi, observation.at, observation.at
         )
         dwell.seen[heard.epc] = identifier
         if settings.mode == "multiple":

@@ -18,7 +18,7 @@ from devices.modbus_server import ModbusServer
 from devices.rfid.air import AirInterface
 from devices.rfid.llrp_face import LlrpFace
 from devices.rfid.modbus_face import UNIT, ModbusFace
-from devices.rfid.population import TagPopulation
+from devices.rfid.population import Pallet, TagPopulation
 from devices.rfid.radio import Radio
 from devices.rfid.reader import Reader
 from devices.rfid.settings import ReaderSettings
@@ -38,6 +38,7 @@ BAD_TAGS: Final = Text(
     zh="{value!r} 不是标签：应为每组四位的十六进制 EPC，多个用空格隔开",
     en="{value!r} is no tag: EPCs in hexadecimal are wanted, in words of four digits, with spaces between them",
 )
+UNKNOWN_PALLET: Final = Text(zh="没有名为 {pallet} 的托盘", en="there is no pallet {pallet}")
 _HELD_MOST: Final = 200
 """Tags that can be held into a zone at once."""
 
@@ -103,6 +104,8 @@ class RfidReader(Appliance[RfidReaderConfig]):
         """In which the reader acts, whoever sets it in motion: on its host, by the plant's clock."""
         self._told: dict[str, Value] = {}
         self._forced_curtain: bool | None = None
+        self._sent: dict[str, Pallet] = {}
+        """Pallets that were sent through a zone out of turn."""
         self._moment: asyncio.TimerHandle | None = None
         self._modbus: tuple[ModbusFace, ModbusServer] | None = None
         self._llrp: LlrpFace | None = None
@@ -113,6 +116,7 @@ class RfidReader(Appliance[RfidReaderConfig]):
         """The goods come and go whatever happens to the reader."""
         config = self.config
         # Streams of their own: what is on the pallets does not depend on how often they are read.
+        self._sent.clear()
         self.population = TagPopulation(config.site, Random(self._seed))
         air = AirInterface(config.site, Random(self._seed + 1))
         for pallet in config.pallets:
@@ -200,19 +204,38 @@ class RfidReader(Appliance[RfidReaderConfig]):
         return points
 
     def force(self, point: str, value: Value | None) -> None:
-        """Hold tags into a zone (`tag` is the first one), EPCs with spaces between them; or the light curtain."""
+        """Hold tags into a zone, send a pallet through one, or hold the light curtain.
+
+        `tag.dock-3` takes EPCs with spaces between them, and `tag` is that of the first zone; `pallet.dock-3` takes the
+        name of a pallet of the configuration, which sets out now, whenever it had been due.
+        """
         self._context.run(self._force, point, value)
 
     def _force(self, point: str, value: Value | None) -> None:
         if point == "light_curtain":
             self._forced_curtain = None if value is None else bool(value)
         else:
-            zone = self.config.site.zones[0].name if point == "tag" else point.removeprefix("tag.")
-            if point != "tag" and not point.startswith("tag."):
+            what, _, zone = point.partition(".")
+            if what == "tag":
+                zone = zone or self.config.site.zones[0].name
+                self.population.hold(zone, self._tags("" if value is None else str(value)))
+            elif what == "pallet":
+                self._send(self.config.site.zone(zone).name, value)
+            else:
                 raise KeyError(point)
-            self.population.hold(zone, self._tags("" if value is None else str(value)))
             self.radio.disturbed()
         self._look()
+
+    def _send(self, zone: str, name: Value | None) -> None:
+        """Let a pallet set out for a zone, instead of the one that was sent there before."""
+        pallets = {pallet.name: pallet for pallet in self.config.pallets}
+        if name is not None and name not in pallets:
+            raise KnownValueError(UNKNOWN_PALLET, pallet=name, wrong=str(name), known=pallets)
+        if zone in self._sent:
+            self.population.leave((self._sent.pop(zone),))
+        if name is not None:
+            pallet = pallets[str(name)].model_copy(update={"zone": zone})
+            self._sent[zone] = self.population.arrive(pallet, self.now())
 
     def _tags(self, value: str) -> list[Tag]:
         epcs = value.split()
@@ -254,6 +277,7 @@ class RfidReader(Appliance[RfidReaderConfig]):
             "identifiers": counters.identifiers,
             "last dwell": f"{counters.last} ({counters.rate:.0f}/s)",
             "mistakes": reader.mistakes,
+            "opcua sessions": self._opcua.sessions if self._opcua is not None else 0,
             "llrp client": self._llrp is not None and self._llrp.has_client,
         }
 

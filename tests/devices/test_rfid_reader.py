@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from rfid_kit import CARTON, COMMISSIONED, DONE, ON_COMMAND, at_dock, cartons, l
 from devices.rfid.reader import Limits, Outcome
 from devices.rfid.rfid_reader import RfidReaderConfig
 from devices.rfid.settings import DeviceStatus, OperationStatus
+from lab.network.published import publish
 
 HERE, NEXT_DOOR = set(cartons(1000)), set(cartons(5000))
 
@@ -154,14 +157,48 @@ def test_an_examiner_holds_a_secret_tag_into_the_field_and_takes_it_away() -> No
     assert at_dock(story, reader=COMMISSIONED) == [secret]
 
 
+def test_an_examiner_sends_a_probe_pallet_through_a_dock_when_he_likes() -> None:
+    probe = pallet("PROBE", "dock-3", 1e6, cartons(9000))
+
+    async def story(lab: Lab) -> tuple[list[str], list[str]]:
+        heard = listen(lab)
+        await lab.until(100)
+        lab.device.force("pallet.dock-3", "PROBE")
+        await lab.until(120)
+        here = list(heard)
+        lab.device.force("pallet.dock-4", "PROBE")
+        await lab.until(140)
+        assert lab.told("pallet.dock-3") == lab.told("pallet.dock-4") == ["", "PROBE", ""]
+        return here, heard[len(here) :]
+
+    here, there = at_dock(story, reader=COMMISSIONED, pallets=[probe])
+    assert sorted(here) == cartons(9000)
+    assert there == []
+
+
+def test_another_site_in_the_file_is_another_site() -> None:
+    async def story(lab: Lab) -> list[str]:
+        await lab.until(1)
+        pallets = [pallet("LATER", "dock-3", 10.0, cartons(77, 3))]
+        config = RfidReaderConfig.model_validate({**lab.device.config.model_dump(mode="json"), "pallets": pallets})
+        await lab.host.spawn(lab.device.apply(config))
+        heard = listen(lab)
+        await lab.until(30)
+        return sorted(heard)
+
+    assert at_dock(story, reader=COMMISSIONED) == cartons(77, 3)
+
+
 @pytest.mark.parametrize("nonsense", ["xyz", "303", "30 35zz", "3035" * 32])
 def test_what_is_no_tag_cannot_be_held_into_the_field(nonsense: str) -> None:
     async def story(lab: Lab) -> None:
         with pytest.raises(ValueError, match="is no tag"):
             lab.device.force("tag", nonsense)
-        for point in ("pallet.dock-3", "nothing", "tag.dock-9"):
+        for point in ("pallet.dock-9", "nothing", "tag.dock-9", "pallet"):
             with pytest.raises(KeyError):
                 lab.device.force(point, "AABB")
+        with pytest.raises(ValueError, match="no pallet AABB"):
+            lab.device.force("pallet.dock-3", "AABB")
 
     at_dock(story)
 
@@ -334,3 +371,19 @@ def test_a_new_file_changes_the_settings_and_does_not_disturb_who_is_connected()
 def test_a_wrong_file_is_refused(config: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         RfidReaderConfig.model_validate(config)
+
+
+@pytest.mark.foreign
+def test_mbpoll_reads_the_identifier(mbpoll: str) -> None:
+    async def story(lab: Lab) -> str:
+        lab.device.force("tag", CARTON.format(5))
+        door = await publish(lab.pc, 0, "10.0.0.1", 502)
+        await asyncio.sleep(1)
+        where = ["-m", "tcp", "-p", str(door.port), "-a", "255", "-0", "-r", str(0x4000), "-c", "7", "-t", "4:hex"]
+        command = [mbpoll, *where, "-1", "-q", "127.0.0.1"]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=20)
+        door.close()
+        return str(done.stdout)
+
+    words = re.findall(r"0x([0-9A-F]{4})", at_dock(story, fast=False))
+    assert "".join(words) == "3000" + CARTON.format(5)
