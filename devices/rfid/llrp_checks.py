@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from devices.rfid.settings import ANTENNAS, LEAST_POWER, MOST_POWER
-from devices.rfid.tags import Tag
 from lab.wire.llrp import Refused, StatusCode
 from lab.wire.llrp.parameters import GpiTrigger
 from lab.wire.llrp.specs import (
@@ -17,7 +16,6 @@ from lab.wire.llrp.specs import (
     RoSpecState,
     StartTrigger,
     StopTrigger,
-    TagFilter,
 )
 
 ROSPECS: Final = 8
@@ -30,9 +28,7 @@ POWERS: Final = tuple(LEAST_POWER + STEP * place for place in range(round((MOST_
 """dBm by index, of which the first is 1."""
 _PROTOCOLS: Final = (0, 1)
 _SESSIONS: Final = 4
-_EPC_BANK, _TID_BANK = 1, 2
-_UNSELECTS: Final = (3, 4, 5)
-"""State-unaware actions that leave out the tags that match (LLRP 1.0.1 section 15.2.1.2.1.1.3)."""
+EPC_BANK, TID_BANK = 1, 2
 
 
 def nearest_index(power: float) -> int:
@@ -89,7 +85,7 @@ def check_antennas(antennas: Iterable[AntennaConfiguration]) -> None:
             _require(1 <= level <= len(POWERS), StatusCode.A_OUT_OF_RANGE, f"power levels are 1 to {len(POWERS)}")
         for command in antenna.inventory:
             for each in command.filters:
-                banks = (_EPC_BANK, _TID_BANK)
+                banks = (EPC_BANK, TID_BANK)
                 _require(each.mask.bank in banks, StatusCode.A_INVALID, "filters look at banks 1 and 2")
 
 
@@ -107,26 +103,3 @@ def _check_gpi(trigger: GpiTrigger | None) -> None:
 def _require(condition: bool, code: StatusCode, what: str) -> None:
     if not condition:
         raise Refused(code, what)
-
-
-def passes(tag: Tag, filters: Iterable[TagFilter]) -> bool:
-    """Whether a tag answers after these Select commands, which follow one another."""
-    selected = True
-    for place, each in enumerate(filters):
-        matches = _matches(tag, each)
-        unselects = each.unaware is not None and each.unaware.action in _UNSELECTS
-        wanted = not matches if unselects else matches
-        selected = wanted if place == 0 else selected and wanted
-    return selected
-
-
-def _matches(tag: Tag, each: TagFilter) -> bool:
-    mask = each.mask
-    memory = bytes(2) + tag.pc.to_bytes(2, "big") + tag.epc if mask.bank == _EPC_BANK else tag.tid
-    bits = 8 * len(memory)
-    count = mask.mask.count
-    if mask.pointer + count > bits:
-        return False
-    have = int.from_bytes(memory, "big") >> bits - mask.pointer - count & (1 << count) - 1
-    want = int.from_bytes(mask.mask.data, "big") >> 8 * len(mask.mask.data) - count
-    return have == want

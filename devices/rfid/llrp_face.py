@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from devices.rfid.air import Round
 from devices.rfid.llrp_capabilities import capabilities
+from devices.rfid.llrp_connection import Connection
 from devices.rfid.llrp_reports import Sightings
 from devices.rfid.llrp_setup import Setup
 from devices.rfid.reader import Reader
@@ -37,8 +38,6 @@ from lab.wire.llrp.reports import (
 
 _UNANSWERED: Final = 3
 """Keepalives after which a silent client is gone."""
-_PATIENCE: Final = 5.0
-"""Seconds for which somebody may go on talking nonsense."""
 _AT_ONCE: Final = 500
 """Tags in one message; the rest goes into the next."""
 _IMPOSSIBLE: Final = LlrpStatus(StatusCode.M_UNSUPPORTED_MESSAGE, "only readers say this")
@@ -51,7 +50,7 @@ class LlrpFace:
         self._reader, self._site = reader, site
         self.setup = Setup(reader, site, mac)
         self.rospecs = RoSpecs(reader, self, self.setup.defaults)
-        self._client: _Connection | None = None
+        self._client: Connection | None = None
         self._server: asyncio.Server | None = None
         self._is_held = False
         """Whether events and reports wait until the client asks for them."""
@@ -66,7 +65,7 @@ class LlrpFace:
 
     async def start(self, port: int) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), None, port)
+        self._server = await loop.create_server(lambda: Connection(self), None, port)
 
     async def stop(self) -> None:
         """Say goodbye, cut the connection, forget every ROSpec."""
@@ -81,7 +80,7 @@ class LlrpFace:
             await client.lost
         self.rospecs.close()
 
-    def arrived(self, client: _Connection) -> bool:
+    def arrived(self, client: Connection) -> bool:
         """Whether this is now the client; there is room for one (LLRP 1.0.1 section 15.1)."""
         if self._client is not None:
             self._tell(_attempted(ConnectionAttempt.ANOTHER_ATTEMPTED), even_held=True)
@@ -94,7 +93,7 @@ class LlrpFace:
         self.caught_up()
         return True
 
-    def left(self, client: _Connection) -> None:
+    def left(self, client: Connection) -> None:
         if self._client is client:
             self._client = None
             self._beat()
@@ -223,68 +222,6 @@ class LlrpFace:
         if self._client is not None:
             self._messages = self._messages % 0xFFFFFFFF + 1
             self._client.send(message, self._messages)
-
-
-class _Connection(asyncio.Protocol):
-    """A client; while it does not read, it is not read, and reports wait."""
-
-    _transport: asyncio.Transport
-
-    def __init__(self, face: LlrpFace) -> None:
-        self._face = face
-        self._decoder = llrp.FrameDecoder()
-        self._is_deaf = False
-        self.is_paused = False
-        self.lost = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if not self._face.arrived(self):
-            transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._face.left(self)
-        self.lost.set_result(None)
-
-    def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
-            return
-        try:
-            for frame in self._decoder.feed(data):
-                if self._transport.is_closing():
-                    return
-                answer = self._face.answer(frame)
-                if answer is not None:
-                    self.send(answer, frame.id)
-                if isinstance(answer, say.CloseConnectionResponse):
-                    self._transport.close()
-        except llrp.Unframed as unframed:
-            status = LlrpStatus(StatusCode.M_FIELD_ERROR, str(unframed))
-            self.send(say.ErrorMessage(status), unframed.message)
-            self._hang_up()
-
-    def send(self, message: Message, number: int) -> None:
-        self._transport.write(llrp.encode(message, number))
-
-    def _hang_up(self) -> None:
-        """Close this side first: a reset, for what is still coming in, would overtake the reason."""
-        self._is_deaf = True
-        self._transport.write_eof()
-        asyncio.get_running_loop().call_later(_PATIENCE, self._transport.abort)
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def pause_writing(self) -> None:
-        self.is_paused = True
-        self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self.is_paused = False
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-            self._face.caught_up()
 
 
 def _time() -> UtcTimestamp:

@@ -14,7 +14,8 @@ from typing import Final
 
 from devices.modbus_unit import Identity, ModbusUnit
 from devices.registers import Registers, WordTable
-from devices.rfid.reader import ERRORS_KEPT, Identifier, Reader
+from devices.rfid.findings import ERRORS_KEPT, Identifier
+from devices.rfid.reader import Reader
 from devices.rfid.settings import (
     ANTENNAS,
     LEAST_DWELL,

@@ -17,6 +17,7 @@ from asyncua.common.node import Node
 from asyncua.ua.attribute_ids import AttributeIds
 
 from devices.opcua_server import OpcUaServer
+from devices.rfid.findings import Identifier, Limits, Outcome
 from devices.rfid.modbus_face import FIRMWARE, IDENTITY
 from devices.rfid.opcua_model import (
     DEVICE_MEMBERS,
@@ -31,7 +32,7 @@ from devices.rfid.opcua_model import (
     Model,
 )
 from devices.rfid.opcua_types import AUTOID, AUTOID_URI, DI, DI_URI, OWN, classes, standard
-from devices.rfid.reader import Identifier, Limits, Outcome, Reader
+from devices.rfid.reader import Reader
 from devices.rfid.settings import LEAST_POWER, MOST_POWER, DeviceStatus, OperationStatus, antennas_of
 from lab.network.appliance import Value
 from lab.network.opcua_identity import application_identity

@@ -10,15 +10,14 @@ import asyncio
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from devices.rfid.air import Round
-from devices.rfid.llrp_checks import POWERS, ROSPECS, check, passes
+from devices.rfid.llrp_checks import ROSPECS, check
+from devices.rfid.llrp_plan import ALL, antennas_in, plan
 from devices.rfid.llrp_reports import Sightings
-from devices.rfid.radio import Observation, Plan
+from devices.rfid.radio import Observation
 from devices.rfid.reader import Reader
-from devices.rfid.settings import ANTENNAS
-from devices.rfid.tags import Tag
 from lab.clock import now_ns
 from lab.wire.llrp import Refused, StatusCode
 from lab.wire.llrp import specs as asked
@@ -27,20 +26,13 @@ from lab.wire.llrp.reports import RoSpecEventType
 from lab.wire.llrp.specs import (
     AiSpec,
     AiStopTrigger,
-    AntennaConfiguration,
-    InventorySpec,
     ReportTrigger,
     RoReport,
     RoSpec,
     RoSpecState,
     StartTrigger,
     StopTrigger,
-    TagFilter,
 )
-
-ALL: Final = 0
-"""Stands for every ROSpec in requests."""
-_DEFAULT_SESSION: Final = 1
 
 
 class Client(Protocol):
@@ -245,7 +237,7 @@ class RoSpecs:
         spec = run.ai_spec
         run.seen.clear()
         run.last = None
-        self._reader.borrow().start(self._plan(spec), functools.partial(self._heard, run))
+        self._reader.borrow().start(plan(spec, self._defaults()[1]), functools.partial(self._heard, run))
         stop = spec.stop
         if stop.trigger == AiStopTrigger.DURATION:
             self._later(run.ai_timers, stop.duration, self._next_ai_spec, run)
@@ -299,7 +291,7 @@ class RoSpecs:
                 asked.Observation.N_TAGS: len(run.seen) >= stop.observation.tags,
                 asked.Observation.NO_MORE_NEW_TAGS: False,
                 asked.Observation.N_ATTEMPTS: self._reader.radio.rounds
-                >= stop.observation.attempts * max(len(self._antennas(spec)), 1),
+                >= stop.observation.attempts * max(len(antennas_in(spec)), 1),
             }
             if has_enough[stop.observation.trigger]:
                 self._next_ai_spec(run)
@@ -317,33 +309,3 @@ class RoSpecs:
             is_asked = start.trigger == StartTrigger.GPI and start.gpi is not None and start.gpi.event == level
             if is_asked and kept.state == RoSpecState.INACTIVE:
                 self._begin(kept)
-
-    @staticmethod
-    def _antennas(spec: AiSpec) -> tuple[int, ...]:
-        return tuple(range(1, ANTENNAS + 1)) if ALL in spec.antennas else spec.antennas
-
-    def _plan(self, spec: AiSpec) -> Plan:
-        inventory = spec.inventories[0]
-        _, defaults = self._defaults()
-        powers, session, filters = dict(defaults), _DEFAULT_SESSION, dict[int, tuple[TagFilter, ...]]()
-        for antenna in _general_first(inventory):
-            numbers = powers.keys() if antenna.antenna == ALL else (antenna.antenna,)
-            for number in tuple(numbers):
-                if antenna.transmitter is not None:
-                    powers[number] = POWERS[antenna.transmitter.power - 1]
-                for command in antenna.inventory:
-                    filters[number] = command.filters
-                    if command.singulation is not None:
-                        session = command.singulation.session
-        antennas = self._antennas(spec)
-        wanted = next((filters[number] for number in antennas if filters.get(number)), ())
-
-        def selects(tag: Tag) -> bool:
-            return passes(tag, wanted)
-
-        return Plan({number: powers[number] for number in antennas}, session, selects if wanted else None)
-
-
-def _general_first(inventory: InventorySpec) -> list[AntennaConfiguration]:
-    """What is said of all antennas, before what is said of one of them."""
-    return sorted(inventory.antennas, key=lambda antenna: antenna.antenna != ALL)

@@ -182,6 +182,23 @@ def test_an_inventory_from_connection_to_goodbye() -> None:
     as_client(deed)
 
 
+def test_a_seed_gives_the_same_frames() -> None:
+    def frames() -> list[tuple[int, bytes]]:
+        seen: list[tuple[int, bytes]] = []
+
+        async def deed(lab: Lab, client: Client) -> None:
+            lab.network.taps.append(lambda tap, at, data: seen.append((at, data)))
+            await client.do(m.AddRoSpec(rospec(start=IMMEDIATELY, report=ONE_BY_ONE)), m.EnableRoSpec(1))
+            await asyncio.sleep(2)
+
+        as_client(deed)
+        return seen
+
+    first = frames()
+    assert len(first) > 100
+    assert first == frames()
+
+
 def test_times_of_a_report_are_the_plants() -> None:
     async def deed(lab: Lab, client: Client) -> None:
         await client.do(m.AddRoSpec(rospec(start=IMMEDIATELY, report=ONE_BY_ONE)), m.EnableRoSpec(1))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pymodbus.client import AsyncModbusTcpClient
 from rfid_kit import CARTON, COMMISSIONED, DONE, ON_COMMAND, at_dock, cartons, listen, pallet, two_pallets
 
-from devices.rfid.reader import Limits, Outcome
+from devices.rfid.findings import Limits, Outcome
 from devices.rfid.rfid_reader import RfidReaderConfig
 from devices.rfid.settings import DeviceStatus, OperationStatus
 from lab.network.published import publish
