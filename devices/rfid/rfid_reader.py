@@ -38,44 +38,47 @@ BAD_TAGS: Final = Text(
     zh="{value!r} 不是标签：应为每组四位的十六进制 EPC，多个用空格隔开",
     en="{value!r} is no tag: EPCs in hexadecimal are wanted, in words of four digits, with spaces between them",
 )
+ONE_PORT: Final = Text(zh="两个协议不能用同一端口 {port}", en="two protocols cannot share port {port}")
 UNKNOWN_PALLET: Final = Text(zh="没有名为 {pallet} 的托盘", en="there is no pallet {pallet}")
 _HELD_MOST: Final = 200
 """Tags that can be held into a zone at once."""
 
 
 class ModbusFaceConfig(Strict):
-    enabled: bool = True
-    port: int = Field(default=modbus.PORT, ge=1, le=65535)
+    enabled: bool = Field(default=True, description="是否启用。Whether it is there.")
+    port: int = Field(default=modbus.PORT, ge=1, le=65535, description="端口。Port.")
     hold_ms: int = Field(
         default=200,
         ge=0,
         le=10_000,
         description="每个标签在 0x4000 至少保持多久。Milliseconds for which each identifier stays at 0x4000.",
     )
-    max_connections: int = Field(default=4, ge=1, le=64)
+    max_connections: int = Field(default=4, ge=1, le=64, description="最多连接数。Connections at most.")
 
 
 class LlrpFaceConfig(Strict):
-    enabled: bool = True
-    port: int = Field(default=llrp.PORT, ge=1, le=65535)
+    enabled: bool = Field(default=True, description="是否启用。Whether it is there.")
+    port: int = Field(default=llrp.PORT, ge=1, le=65535, description="端口。Port.")
 
 
 class OpcUaFaceConfig(Strict):
-    enabled: bool = True
-    port: int = Field(default=4840, ge=1, le=65535)
-    policies: list[Literal["None", "Basic256Sha256"]] = Field(default=["None"], min_length=1)
-    anonymous: bool = True
+    enabled: bool = Field(default=True, description="是否启用。Whether it is there.")
+    port: int = Field(default=4840, ge=1, le=65535, description="端口。Port.")
+    policies: list[Literal["None", "Basic256Sha256"]] = Field(
+        default=["None"], min_length=1, description="安全策略。Security policies."
+    )
+    anonymous: bool = Field(default=True, description="是否允许匿名。Whether one gets in without a name.")
     users: dict[Literal["acq", "eng"], str] = Field(
         default_factory=dict, description="用户密码，`eng` 可写参数。Passwords; `eng` may write parameters."
     )
-    max_sessions: int = Field(default=10, ge=1, le=100)
+    max_sessions: int = Field(default=10, ge=1, le=100, description="最多会话数。Sessions at most.")
 
 
 class RfidReaderConfig(HostConfig):
-    reader: ReaderSettings = ReaderSettings()
-    modbus: ModbusFaceConfig = ModbusFaceConfig()
-    llrp: LlrpFaceConfig = LlrpFaceConfig()
-    opcua: OpcUaFaceConfig = Field(default_factory=OpcUaFaceConfig)
+    reader: ReaderSettings = Field(default_factory=ReaderSettings, description="读写参数。How it reads.")
+    modbus: ModbusFaceConfig = Field(default_factory=ModbusFaceConfig, description="Modbus TCP，单元 255。Unit 255.")
+    llrp: LlrpFaceConfig = Field(default_factory=LlrpFaceConfig, description="LLRP 1.0.1。")
+    opcua: OpcUaFaceConfig = Field(default_factory=OpcUaFaceConfig, description="OPC UA AutoID（OPC 30010）。")
     site: SiteConfig = Field(default_factory=SiteConfig, description="现场。What stands where.")
     pallets: tuple[PalletConfig, ...] = Field(
         default=(), max_length=200, description="将要到来的托盘。The pallets that will come."
@@ -87,6 +90,14 @@ class RfidReaderConfig(HostConfig):
         for pallet in self.pallets:
             if pallet.zone not in zones:
                 raise KnownValueError(UNKNOWN_ZONE, zone=pallet.zone, wrong=pallet.zone, known=zones)
+        return self
+
+    @model_validator(mode="after")
+    def _each_face_has_a_port_of_its_own(self) -> RfidReaderConfig:
+        ports = [face.port for face in (self.modbus, self.llrp, self.opcua) if face.enabled]
+        for port in ports:
+            if ports.count(port) > 1:
+                raise KnownValueError(ONE_PORT, port=port)
         return self
 
 

@@ -42,9 +42,9 @@ class AntennaConfig(Strict):
     """A patch antenna, circularly polarised."""
 
     number: int = Field(ge=1, le=4, description="读写器天线口。Port of the reader.")
-    x: float = Field(ge=-100, le=100)
-    y: float = Field(default=0.0, ge=-100, le=100)
-    z: float = Field(default=1.2, ge=0, le=10)
+    x: float = Field(ge=-100, le=100, description="沿墙的位置（米）。Metres along the wall.")
+    y: float = Field(default=0.0, ge=-100, le=100, description="门外的位置（米）。Metres out of the door.")
+    z: float = Field(default=1.2, ge=0, le=10, description="高度（米）。Metres above the floor.")
     facing: float = Field(
         ge=-360, le=360, description="朝向（度），0 沿 +x，90 朝门外。Degrees: 0 along +x, 90 out of the door."
     )
@@ -60,7 +60,7 @@ class AntennaConfig(Strict):
 class CurtainConfig(Strict):
     """A light curtain across a door, on the trigger input of the reader."""
 
-    zone: str
+    zone: str = Field(description="装在哪个门。The door it is in.")
     y: float = Field(default=0.8, ge=-5, le=5, description="光幕位置（米）。Metres before the door.")
 
 
@@ -76,9 +76,16 @@ def _two_portals() -> tuple[AntennaConfig, ...]:
 class SiteConfig(Strict):
     """As delivered: two doors of three metres with three metres of wall between them, an antenna on each post."""
 
-    zones: tuple[ZoneConfig, ...] = Field(default_factory=_two_docks, min_length=1, max_length=8)
-    antennas: tuple[AntennaConfig, ...] = Field(default_factory=_two_portals, min_length=1, max_length=4)
-    curtain: CurtainConfig | None = CurtainConfig(zone="dock-3")
+    zones: tuple[ZoneConfig, ...] = Field(
+        default_factory=_two_docks, min_length=1, max_length=8, description="收发货门。The doors."
+    )
+    antennas: tuple[AntennaConfig, ...] = Field(
+        default_factory=_two_portals, min_length=1, max_length=4, description="装好的天线。The antennas in place."
+    )
+    curtain: CurtainConfig | None = Field(
+        default=CurtainConfig(zone="dock-3"),
+        description="接在触发输入上的光幕。The light curtain on the trigger input.",
+    )
     frequency: float = Field(default=922.375, ge=860, le=960, description="中心频率 MHz。Centre frequency, MHz.")
 
     @model_validator(mode="after")
@@ -119,14 +126,14 @@ class TagConfig(Strict):
 class PalletConfig(Strict):
     """A pallet that comes in through a door from outside, may wait in it, and goes on into the hall."""
 
-    name: str = Field(min_length=1, max_length=32)
+    name: str = Field(min_length=1, max_length=32, description="托盘名。Its name.")
     zone: str = Field(description="经过哪个门。The door it comes through.")
     arrives: float = Field(
         ge=0, le=1e7, description="仿真开始后多少秒到门外 5 米处。Seconds until it is five metres before the door."
     )
     speed: float = Field(default=1.0, gt=0, le=5, description="速度 m/s。Metres per second.")
     stays: float = Field(default=0.0, ge=0, le=1e7, description="在门口停多少秒。Seconds it waits in the door.")
-    tags: tuple[TagConfig, ...] = Field(default=(), max_length=400)
+    tags: tuple[TagConfig, ...] = Field(default=(), max_length=400, description="托盘上的标签。The labels on it.")
 
 
 def distance(a: Point, b: Point) -> float:

@@ -365,6 +365,7 @@ def test_a_new_file_changes_the_settings_and_does_not_disturb_who_is_connected()
         {"reader": {"mask": {"bit": 3, "match": "30"}}},
         {"reader": {"trigger": "always"}},
         {"pallets": [{"name": "P", "zone": "dock-7", "arrives": 0}]},
+        {"llrp": {"port": 502}},
         {"pallets": [{"name": "P", "zone": "dock-3", "arrives": 0, "tags": [{"epc": "303"}]}]},
     ],
 )
