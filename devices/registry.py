@@ -13,6 +13,7 @@ from devices.gap.gap import Gap
 from devices.ids.ids import Ids
 from devices.imm_plc import ImmPlc
 from devices.outside import Outside
+from devices.rfid.rfid_reader import RfidReader
 from devices.router import Router
 from devices.serial.comp_plc import CompPlc
 from devices.serial.meter import Meter, MeterTcp
@@ -63,6 +64,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     ProximityPnp,
     Pt100,
     Resistor,
+    RfidReader,
     Router,
     Sersrv,
     Server,

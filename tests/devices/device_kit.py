@@ -60,12 +60,14 @@ class Lab:
         return result
 
 
-def in_lab(kind: str, story: Callable[[Lab], Awaitable[T]], *, ends: bool = True, **config: Any) -> T:
+def in_lab(
+    kind: str, story: Callable[[Lab], Awaitable[T]], *, ends: bool = True, fast: bool = True, **config: Any
+) -> T:
     """Tell a story in a lab of its own; a complaint of the loop fails the test.
 
     So does a task that is left behind, unless the story is one of a client that never `ends`.
     """
-    loop = PlantLoop(fast=True)
+    loop = PlantLoop(fast=fast)
     complaints: list[str] = []
     loop.set_exception_handler(lambda _, context: complaints.append(repr(context)))
     left: set[str] = set()
