@@ -82,8 +82,8 @@ class Log:
         """What the latest failure was."""
 
     @property
-    def bytes(self) -> int:
-        """What the files take on the disk."""
+    def size(self) -> int:
+        """Bytes that the files take on the disk."""
         return sum(segment.size for segment in self._segments)
 
     def open(self) -> list[tuple[Place, int]]:
@@ -186,7 +186,7 @@ class Log:
     def close(self) -> None:
         self.settle()
         self._volume.close()
-        self._disk.give_back(self.bytes)
+        self._disk.give_back(self.size)
         self._segments.clear()
 
     def _current(self) -> _Segment:

@@ -84,13 +84,14 @@ class Outbox:
         return len(self._ready) + self._on_disk + len(self._fresh)
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
+        """Bytes of everything here."""
         return self._bytes + sum(entry.size for entry in self._in_flight.values())
 
     @property
     def on_disk(self) -> int:
         """Bytes on the disk."""
-        return self._log.bytes if self._log is not None else 0
+        return self._log.size if self._log is not None else 0
 
     @property
     def log(self) -> Log | None:
@@ -116,15 +117,19 @@ class Outbox:
                 self._timers.call_later(self.patience, self._watch)
         self._trim()
 
-    def next(self) -> Entry | None:
+    def peek(self) -> Entry | None:
         """The message to send now, oldest first; None where nothing waits or the window is full."""
         if len(self._in_flight) >= self.window:
             return None
         self._drop_the_old()
-        if self._head() is None:
-            return None
-        entry = self._ready.popleft()
-        self._bytes -= entry.size
+        return self._head()
+
+    def next(self) -> Entry | None:
+        """The same, taken out of the queue."""
+        entry = self.peek()
+        if entry is not None:
+            self._ready.popleft()
+            self._bytes -= entry.size
         return entry
 
     def sent(self, entry: Entry, identifier: int | None) -> None:

@@ -60,7 +60,7 @@ def make_client(client_id: str, **options: Any) -> Client:
             if made is not None:
                 made.abort()
 
-    packets._handle_packet = handle_or_hang_up
+    packets._handle_packet = handle_or_hang_up  # type: ignore[method-assign]
     return client
 
 
@@ -112,6 +112,8 @@ async def connect(
             raise NotAccepted(CLOSED, where)
         accepted.result()
     except MQTTConnectError as error:
+        if (made := transport(client)) is not None:
+            made.close()
         facts = {**where, "why": why_refused(error._code), "code": error._code}
         raise NotAccepted(REFUSED, facts) from error
     except TimeoutError as error:

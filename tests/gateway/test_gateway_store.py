@@ -278,7 +278,7 @@ def test_order_holds_and_every_message_is_accounted_for(
             assert len(arrived) + gone + box.dropped + len(box) == count
             assert [number(entry) for _, entry in flying] == sorted(number(entry) for _, entry in flying)
             assert len(box) <= capacity + window
-            assert box.bytes == sum(Entry(0, "t", f"{n} ".encode(), 0).size for n in _held(box))
+            assert box.size == sum(Entry(0, "t", f"{n} ".encode(), 0).size for n in _held(box))
         assert arrived == sorted(set(arrived))
     finally:
         outbox_module._IN_MEMORY = kept  # type: ignore[misc]
