@@ -15,7 +15,7 @@ from gateway.formats.format import Publication
 from gateway.mqtt.config import MqttDestination
 from gateway.samples import Reason, Unreachable
 from lab.network.mqtt_client import CLOSED, NotAccepted, connect, make_client, note_refusals, transport, why_lost
-from lab.network.tls import NO_TLS_THERE, client_context, why_not_secure
+from lab.network.tls import CLOSED_IN_HANDSHAKE, NO_TLS_THERE, client_context, why_not_secure
 from lab.text import Text
 
 MAYBE_TLS = Text(
@@ -23,8 +23,8 @@ MAYBE_TLS = Text(
     en="{host}:{port} closed the connection instead of answering CONNECT; 8883 is usually for TLS: is tls missing?",
 )
 MAYBE_PLAIN = Text(
-    zh="{host}:{port} 上的服务不是 TLS；1883 通常是明文端口，TLS 通常用 8883",
-    en="what answers at {host}:{port} is not TLS; 1883 is usually plain, TLS is usually at 8883",
+    zh="{host}:{port} 没有完成 TLS 握手；1883 通常是明文端口，TLS 通常用 8883",
+    en="{host}:{port} does not seem to speak TLS: 1883 is usually plain, TLS is usually at 8883",
 )
 NOT_SUBSCRIBED = Text(zh="{host}:{port} 拒绝订阅 {topic}", en="{host}:{port} refuses the subscription to {topic}")
 
@@ -150,7 +150,7 @@ class MqttLink:
         if config.tls is not None and not isinstance(error, ConnectionRefusedError):
             why = why_not_secure(error, config.host, config.tcp_port, config.tls)
             if why is not None:
-                is_plain = why.what is NO_TLS_THERE and config.tcp_port == 1883
+                is_plain = why.what in (NO_TLS_THERE, CLOSED_IN_HANDSHAKE) and config.tcp_port == 1883
                 return Reason(MAYBE_PLAIN if is_plain else why.what, why.facts)
         return why_not_connected(error, config.host, config.tcp_port, config.timeout_ms)
 

@@ -83,7 +83,7 @@ ALERTS: Final[Mapping[str, Text]] = {
     "INTERNAL_ERROR": Text(zh="对方内部错误", en="an internal error over there"),
 }
 
-_DER: Final = 1
+_DER: Final = 2
 """How `_ssl` calls the encoding of certificates that everybody else can read."""
 _NO_CHECK_TIME: Final = 0x20_0000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which Python has no name for."""
