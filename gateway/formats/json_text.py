@@ -44,6 +44,8 @@ def read_object(payload: bytes) -> dict[str, Any] | None:
     """A JSON object from the north; None where it is none."""
     try:
         document = json.loads(payload)
+        # Python reads NaN, Infinity and halves of surrogate pairs, which nobody could be answered with.
+        encode(document).encode()
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
