@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from gateway.fields import Name, unique
+from gateway.http.config import HttpDestination
 from gateway.modbus.config import ModbusDevice
 from gateway.mqtt.config import MqttDestination
 from gateway.opcua.config import OpcUaDevice
+from lab.model.document import KnownValueError
 from lab.model.plant import HostConfig
+from lab.text import Text
 
+SAME_CLIENT = Text(
+    zh="{first} 与 {second} 以同一客户端标识 {client_id!r} 连接 {host}：会互相挤掉，请为其一另写 client_id",
+    en="{first} and {second} would connect to {host} as the same client {client_id!r} and push each other out: "
+    "give one a client_id of its own",
+)
+
+
+def _driver(value: Any) -> str:
+    """MQTT is what is meant where nothing is said."""
+    return str(value.get("driver", "mqtt") if isinstance(value, dict) else getattr(value, "driver", "mqtt"))
+
+
+NorthConfig = Annotated[
+    Annotated[MqttDestination, Tag("mqtt")] | Annotated[HttpDestination, Tag("http")], Discriminator(_driver)
+]
 DeviceConfig = Annotated[ModbusDevice | OpcUaDevice, Field(discriminator="driver")]
 
 
@@ -24,10 +42,20 @@ class GatewayConfig(HostConfig):
         description="网关名，主题的一级，默认为主机名。 Name of the gateway in topics; the host's name unless given.",
     )
     south: list[DeviceConfig] = Field(default_factory=list, description="南向：要采集的设备。 Devices to read from.")
-    north: list[MqttDestination] = Field(default_factory=list, description="北向：上报的去处。 Where to publish.")
+    north: list[NorthConfig] = Field(default_factory=list, description="北向：上报的去处。 Where to publish.")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> GatewayConfig:
         unique(device.name for device in self.south)
         unique(destination.name for destination in self.north)
+        clients: dict[tuple[str, int, str | None], str] = {}
+        for each in self.north:
+            if isinstance(each, MqttDestination):
+                key = each.host, each.tcp_port, each.client_id
+                if key in clients:
+                    client_id = each.client_id or self.gateway or "{gateway}"
+                    raise KnownValueError(
+                        SAME_CLIENT, first=clients[key], second=each.name, client_id=client_id, host=each.host
+                    )
+                clients[key] = each.name
         return self

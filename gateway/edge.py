@@ -6,8 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import ClassVar
 
-from gateway.config import GatewayConfig
-from gateway.mqtt.destination import Destination
+from gateway.commands import cannot_write
+from gateway.config import GatewayConfig, NorthConfig
+from gateway.formats.format import Names
+from gateway.http.config import HttpDestination
+from gateway.http.destination import HttpPush
+from gateway.mqtt.destination import BrokerDestination
+from gateway.north import Destination, Here
 from gateway.samples import Report
 from gateway.south import Device
 from lab.network.appliance import Appliance
@@ -49,10 +54,11 @@ class GatewayAppliance(Appliance[GatewayConfig]):
         return self.config.gateway or self.host.name
 
     async def _apply_north(self, config: GatewayConfig) -> None:
+        names = Names(config.site, self._name())
         kept = {
             wanted.name: self._north[wanted.name]
             for wanted in config.north
-            if wanted.name in self._north and self._north[wanted.name].made_from == (wanted, config.site, self._name())
+            if wanted.name in self._north and self._north[wanted.name].made_from == (wanted, names)
         }
         gone = [destination for name, destination in self._north.items() if name not in kept]
         self._north = kept
@@ -61,7 +67,7 @@ class GatewayAppliance(Appliance[GatewayConfig]):
         for wanted in config.north:
             destination = kept.get(wanted.name)
             if destination is None:
-                destination = Destination(wanted, config.site, self._name(), self.host.random)
+                destination = _destination(wanted, self._here(names))
                 destination.start()
             north[wanted.name] = destination
         self._north = north
@@ -81,6 +87,23 @@ class GatewayAppliance(Appliance[GatewayConfig]):
                 south[wanted.name] = device
         self._south = {wanted.name: south[wanted.name] for wanted in config.south}
 
+    def _here(self, names: Names) -> Here:
+        return Here(names, self.host.disk, self.host.random, cannot_write, self._counters)
+
+    def _counters(self) -> Mapping[str, object]:
+        """What the gateway tells about itself over MQTT: the counters of its status, without values."""
+        south = {name: _numbers(device.status()) for name, device in self._south.items()}
+        north = {name: _numbers(destination.status()) for name, destination in self._north.items()}
+        return {"south": south, "north": north}
+
     def _publish(self, report: Report) -> None:
         for destination in self._north.values():
             destination.publish(report)
+
+
+def _destination(config: NorthConfig, here: Here) -> Destination:
+    return HttpPush(config, here) if isinstance(config, HttpDestination) else BrokerDestination(config, here)
+
+
+def _numbers(status: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in status.items() if isinstance(value, (bool, int, float))}

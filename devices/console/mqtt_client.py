@@ -3,55 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gmqtt import Client, Subscription
-from gmqtt.mqtt import connection, handler, protocol
-from gmqtt.mqtt.constants import MQTTv50, MQTTv311
-from gmqtt.mqtt.handler import MQTTConnectError
 from gmqtt.storage import PersistentStorage
 
 from devices.console import tls, words
 from devices.console.process import Failure, Process
-from lab.network.containment import contain
+from lab.network.mqtt_client import NotAccepted, connect, make_client, note_refusals, transport
 from lab.text import Text
 from lab.wire.mqtt.reasons import ReasonCode
-
-# Keep-alive looks at the time of the latest packets.
-contain(connection, handler, protocol)
-# What goes wrong is said by the program; without a handler Python would print it over the screen.
-logging.getLogger("gmqtt").addHandler(logging.NullHandler())
-
-NO_CONNACK = Text(zh="{host}:{port} 没有应答 CONNECT", en="{host}:{port} did not answer CONNECT")
-CLOSED = Text(
-    zh="{host}:{port} 未应答 CONNECT 就关闭了连接",
-    en="{host}:{port} closed the connection instead of answering CONNECT",
-)
-REFUSED = Text(zh="{host}:{port} 拒绝登录：{why}（{code}）", en="{host}:{port} refused CONNECT: {why} ({code})")
-REFUSALS: Final[Mapping[int, Text]] = {
-    1: Text(zh="不支持的协议版本", en="unacceptable protocol version"),
-    2: Text(zh="客户端标识被拒", en="client identifier rejected"),
-    3: Text(zh="服务不可用", en="server unavailable"),
-    4: Text(zh="用户名或口令错误", en="bad user name or password"),
-    5: Text(zh="未授权", en="not authorised"),
-    132: Text(zh="不支持的协议版本", en="unsupported protocol version"),
-    133: Text(zh="客户端标识无效", en="client identifier not valid"),
-    134: Text(zh="用户名或口令错误", en="bad user name or password"),
-    135: Text(zh="未授权", en="not authorised"),
-    136: Text(zh="服务不可用", en="server unavailable"),
-    137: Text(zh="服务器忙", en="server busy"),
-    138: Text(zh="客户端被禁止", en="banned"),
-}
-"""MQTT 3.1.1, table 3.1; MQTT 5, table 3-1."""
-OTHER = Text(zh="其他原因", en="another reason")
 
 _CONNECTING: Final = 10.0
 _CLOSING: Final = 1.0
 """Seconds"""
-_NEVER_RECONNECT: Final = {"reconnect_retries": -2}  # -1 is for ever, and 0 still once
 _FAILED: Final = 0x80
 
 
@@ -61,8 +28,7 @@ class MqttClient:
     def __init__(self, process: Process, client_id: str, *, clean: bool, user: tuple[str, str | None] | None) -> None:
         self._process = process
         self._storage = PersistentStorage()
-        self._client = client = Client(client_id, clean_session=clean, persistent_storage=self._storage)
-        client.set_config(_NEVER_RECONNECT)
+        self._client = client = make_client(client_id, clean_session=clean, persistent_storage=self._storage)
         client.on_disconnect = self._lost
         client.on_message = self._heard
         client.on_subscribe = self._subscribed
@@ -73,55 +39,37 @@ class MqttClient:
         self.refusal: str | None = None
         """Why the broker did not take a message, where it said so."""
         self._answers: asyncio.Future[Sequence[int]] | None = None
-        packets = client._package_handler
-        for name in ("_handle_puback_packet", "_handle_pubrec_packet"):
-            setattr(packets, name, self._noting_refusals(getattr(packets, name)))
+        note_refusals(client, self._not_taken)
 
-    def _noting_refusals(self, handle: Callable[[int, bytes], None]) -> Callable[[int, bytes], None]:
-        """gmqtt does not look at the reason codes of MQTT 5 in acknowledgements."""
-
-        def noting(command: int, packet: bytes) -> None:
-            code = packet[2] if len(packet) > 2 else 0
-            if code >= _FAILED:
-                known = code in ReasonCode._value2member_map_
-                self.refusal = ReasonCode(code).name.lower().replace("_", " ") if known else f"0x{code:02x}"
-            handle(command, packet)
-
-        return noting
+    def _not_taken(self, _: int, code: int) -> None:
+        known = code in ReasonCode._value2member_map_
+        self.refusal = ReasonCode(code).name.lower().replace("_", " ") if known else f"0x{code:02x}"
 
     async def connect(
         self, host: str, port: int, context: ssl.SSLContext | None, *, keep_alive: int, is_five: bool
     ) -> None:
         """CONNECT and be accepted; raises Failure."""
-        version = MQTTv50 if is_five else MQTTv311
-        where = {"host": host, "port": port}
-        accepted = asyncio.create_task(
-            self._client.connect(host, port, ssl=context or False, keepalive=keep_alive, version=version)
-        )
-        # gmqtt waits for a CONNACK even where the connection has gone.
-        down = asyncio.create_task(self.down.wait())
         try:
-            async with asyncio.timeout(_CONNECTING):
-                await asyncio.wait((accepted, down), return_when=asyncio.FIRST_COMPLETED)
-            if not accepted.done():
-                if is_five and self._client._connection_state.protocol_version != MQTTv50:
-                    # gmqtt took the broker's "not MQTT 5" as a call to fall back, which nobody asked for.
-                    raise Failure(REFUSED, why=self._process.say(REFUSALS[1]), code=1, **where)
-                raise Failure(CLOSED, **where)
-            accepted.result()
-        except MQTTConnectError as error:
-            why = self._process.say(REFUSALS.get(error._code, OTHER))
-            raise Failure(REFUSED, why=why, code=error._code, **where) from None
+            await connect(
+                self._client,
+                self.down,
+                host,
+                port,
+                tls=context,
+                keep_alive=keep_alive,
+                is_five=is_five,
+                patience=_CONNECTING,
+            )
+        except NotAccepted as error:
+            facts = {
+                name: self._process.say(fact) if isinstance(fact, Text) else fact for name, fact in error.facts.items()
+            }
+            raise Failure(error.what, **facts) from None
         except ssl.SSLError as error:
             raise tls.failure(self._process, error) from None
         except OSError as error:
-            if isinstance(error, TimeoutError) and self._transport is not None:
-                raise Failure(NO_CONNACK, **where) from None
+            where = {"host": host, "port": port}
             raise Failure(words.CONNECTING_FAILED, why=self._process.why(error), **where) from None
-        finally:
-            accepted.cancel()
-            down.cancel()
-            await asyncio.gather(accepted, down, return_exceptions=True)
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
         self.refusal = None
@@ -153,21 +101,16 @@ class MqttClient:
 
     async def close(self) -> None:
         """DISCONNECT, where somebody may hear it, and be gone."""
-        transport = self._transport
-        if transport is None:
+        made = transport(self._client)
+        if made is None:
             return
-        if not transport.is_closing():
+        if not made.is_closing():
             try:
                 async with asyncio.timeout(_CLOSING):
                     await self._client.disconnect()
             except TimeoutError:
                 pass
-        transport.abort()
-
-    @property
-    def _transport(self) -> asyncio.Transport | None:
-        made = self._client._connection
-        return None if made is None else made._transport
+        made.abort()
 
     def _lost(self, *_: Any) -> None:
         self.down.set()

@@ -7,15 +7,30 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.fields import HostName, Milliseconds, Name, PortNumber, Reconnecting, topic_template
+from gateway.formats.config import AlinkOptions, CommandTopics, SparkplugOptions
+from gateway.formats.template import Template
+from gateway.north import Buffer
 from lab.model.document import KnownValueError
 from lab.model.plant import Strict
+from lab.network.tls import TlsClient
 from lab.text import Text
 
 PASSWORD_ALONE = Text(zh="有 password 就要有 username", en="a password needs a username")
+OPTIONS_MISSING = Text(zh="format: {format} 还需要 {key}", en="format: {format} also needs {key}")
+OPTIONS_UNUSED = Text(zh="{key} 只用于 format: {format}", en="{key} is for format: {format} only")
+FIXED_TOPIC = Text(
+    zh="format: {format} 的主题由协议规定，不能写 topic", en="format: {format} has topics of its own: leave out topic"
+)
+SPARKPLUG_DECIDES = Text(
+    zh="Sparkplug B 规定了 {key}，不能另写", en="Sparkplug B itself decides about {key}: leave it out"
+)
+PLAIN = ("values", "json", "tags", "template")
+"""Formats whose topics the user chooses."""
 
 Qos = Annotated[int, Field(ge=0, le=2)]
 DataTopic = Annotated[str, AfterValidator(topic_template("site", "gateway", "device", "group"))]
 StatusTopic = Annotated[str, AfterValidator(topic_template("site", "gateway"))]
+EventTopic = Annotated[str, AfterValidator(topic_template("site", "gateway", "reader"))]
 
 
 def _version(value: Any) -> Any:
@@ -43,24 +58,25 @@ class Birth(StatusMessage):
     payload: str = Field('{"online":true}', max_length=10_000, description="内容。 Payload.")
 
 
-class Buffer(Strict):
-    """What is kept while the broker cannot be reached."""
+class Metrics(Strict):
+    """What the gateway tells about itself from time to time."""
 
-    max_messages: int = Field(
-        1000,
-        ge=1,
-        le=100_000,
-        description="最多缓存的消息数；满时丢弃最旧的并计数。 Most messages kept; when full the oldest is dropped and counted.",
+    topic: StatusTopic = Field(
+        "v1/{site}/{gateway}/metrics", description="主题模板：{site} {gateway}。 Topic template."
     )
+    period_s: float = Field(60, ge=0.1, le=86_400, description="周期，秒。 Period in seconds.")
 
 
 class MqttDestination(Reconnecting):
     """A broker to publish to."""
 
-    name: Name = Field("mqtt", description="名称，仅供显示。 Name, for display.")
+    name: Name = Field("mqtt", description="名称，也是磁盘缓存的名称。 Name, also of its queue on the disk.")
     driver: Literal["mqtt"] = Field("mqtt", description="协议。 The protocol.")
     host: HostName = Field(description="代理服务器地址或主机名。 Address or name of the broker.")
-    port: PortNumber = Field(1883, description="TCP 端口。 TCP port.")
+    port: PortNumber | None = Field(
+        None, description="TCP 端口，默认 1883，用 TLS 时 8883。 TCP port; 1883, or 8883 with TLS."
+    )
+    tls: TlsClient | None = Field(None, description="加密连接；不写为明文。 Secure the connection; plain without.")
     client_id: str | None = Field(
         None,
         min_length=1,
@@ -84,17 +100,37 @@ class MqttDestination(Reconnecting):
     )
     qos: Qos = Field(1, description="数据消息的服务质量。 Quality of service of data.")
     retain: bool = Field(False, description="数据消息是否保留。 Whether data is retained.")
-    topic: DataTopic = Field(
-        "v1/{site}/{gateway}/{device}/telemetry",
-        description="数据主题模板：{site} {gateway} {device} {group}。 Topic template for data.",
+    topic: DataTopic | None = Field(
+        None,
+        description="数据主题模板：{site} {gateway} {device} {group}，默认 v1/{site}/{gateway}/{device}/telemetry。"
+        " Topic template for data.",
     )
-    format: Literal["json"] = Field(
-        "json",
-        description='数据格式，json 即 {"ts":毫秒,"values":{…},"q":{…}}。 Payload format; ts is in milliseconds.',
+    format: Literal["values", "json", "tags", "template", "thingsboard", "alink", "sparkplug"] = Field(
+        "values",
+        description='数据格式：values（即 json）为 {"ts":毫秒,"values":{…},"q":{…}}；tags 为变量列表；template 自定义；'
+        "thingsboard、alink、sparkplug 按各自规范。 Payload format; values, also called json, has ts in milliseconds.",
     )
-    will: Will | None = Field(default_factory=Will, description="遗嘱；null 为不设。 The will; null for none.")
+    template: Template | None = Field(None, description="format: template 的模板。 The template of format: template.")
+    alink: AlinkOptions | None = Field(None, description="format: alink 的选项。 Options of format: alink.")
+    sparkplug: SparkplugOptions | None = Field(
+        None, description="format: sparkplug 的选项。 Options of format: sparkplug."
+    )
+    commands: CommandTopics | None = Field(
+        None, description="接受平台下发的写命令；不写为不接受。 Obey commands that write; without it none is obeyed."
+    )
+    events: EventTopic = Field(
+        "v1/{site}/{gateway}/{reader}/idevent", description="标识事件的主题模板。 Topic template for identifier events."
+    )
+    metrics: Metrics | None = Field(
+        None, description="定期上报网关自身的计数。 Counters of the gateway itself, from time to time."
+    )
+    will: Will | None = Field(
+        default_factory=Will,
+        description="遗嘱；null 为不设。平台格式默认不设。 The will; null for none, as by default in formats of platforms.",
+    )
     birth: Birth | None = Field(
-        default_factory=Birth, description="上线消息；null 为不发。 Said once connected; null for nothing."
+        default_factory=Birth,
+        description="上线消息；null 为不发，同上。 Said once connected; null for nothing, likewise.",
     )
     buffer: Buffer = Field(default_factory=Buffer, description="断线缓存。 Kept while disconnected.")
     max_inflight: int = Field(
@@ -104,9 +140,32 @@ class MqttDestination(Reconnecting):
         5000, description="等待连接的时间，毫秒。 How long to wait for a connection, in ms."
     )
 
+    @property
+    def tcp_port(self) -> int:
+        return self.port or (1883 if self.tls is None else 8883)
+
+    @property
+    def has_status(self) -> bool:
+        """Whether the formats' own status messages are the user's to choose."""
+        return self.format in PLAIN
+
     @model_validator(mode="after")
     def _consistent(self) -> MqttDestination:
         # MQTT-3.1.2-22: without a user name there is no password.
         if self.password is not None and self.username is None:
             raise KnownValueError(PASSWORD_ALONE)
+        for key, needed in (("template", True), ("alink", True), ("sparkplug", False)):
+            given = getattr(self, key) is not None
+            if given and self.format != key:
+                raise KnownValueError(OPTIONS_UNUSED, key=key, format=key)
+            if needed and self.format == key and not given:
+                raise KnownValueError(OPTIONS_MISSING, key=key, format=key)
+        if self.topic is not None and self.format not in PLAIN:
+            raise KnownValueError(FIXED_TOPIC, format=self.format)
+        if self.format == "sparkplug":
+            for key in ("will", "birth", "qos", "retain", "session_expiry"):
+                if key in self.model_fields_set:
+                    raise KnownValueError(SPARKPLUG_DECIDES, key=key)
+            if not self.clean_session:
+                raise KnownValueError(SPARKPLUG_DECIDES, key="clean_session")
         return self

@@ -3,53 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
-from typing import Any
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
-from gmqtt import Client, Message
-from gmqtt.mqtt import connection, handler, protocol
-from gmqtt.mqtt.constants import MQTTv50, MQTTv311
-from gmqtt.mqtt.handler import MQTTConnectError
+from gmqtt import Client, Message, Subscription
 from gmqtt.storage import PersistentStorage
 
 from gateway.driver import CLOSED_BY_PEER, why_not_connected
+from gateway.formats.format import Publication
 from gateway.mqtt.config import MqttDestination
-from gateway.mqtt.outbox import Publication
 from gateway.samples import Reason, Unreachable
-from lab.network.containment import contain
+from lab.network.mqtt_client import CLOSED, NotAccepted, connect, make_client, note_refusals, transport, why_lost
+from lab.network.tls import CLOSED_IN_HANDSHAKE, NO_TLS_THERE, client_context, why_not_secure
 from lab.text import Text
 
-# Keep-alive looks at the time of the latest packets.
-contain(connection, handler, protocol)
-# What goes wrong is shown by status(); without a handler Python would print it over the screen.
-logging.getLogger("gmqtt").addHandler(logging.NullHandler())
-
-NO_CONNACK = Text(zh="{host}:{port} 没有应答 CONNECT", en="{host}:{port} did not answer CONNECT")
-CLOSED_BEFORE_CONNACK = Text(
-    zh="{host}:{port} 未应答 CONNECT 就关闭了连接",
-    en="{host}:{port} closed the connection instead of answering CONNECT",
+MAYBE_TLS = Text(
+    zh="{host}:{port} 未应答 CONNECT 就关闭了连接；8883 通常是 TLS 端口，是否缺少 tls？",
+    en="{host}:{port} closed the connection instead of answering CONNECT; 8883 is usually for TLS: is tls missing?",
 )
-REFUSED = Text(zh="{host}:{port} 拒绝登录：{why}（{code}）", en="{host}:{port} refused CONNECT: {why} ({code})")
-# MQTT 3.1.1, table 3.1; MQTT 5, table 3-1
-REFUSALS = {
-    1: Text(zh="不支持的协议版本", en="unacceptable protocol version"),
-    2: Text(zh="客户端标识被拒", en="client identifier rejected"),
-    3: Text(zh="服务不可用", en="server unavailable"),
-    4: Text(zh="用户名或口令错误", en="bad user name or password"),
-    5: Text(zh="未授权", en="not authorised"),
-    132: Text(zh="不支持的协议版本", en="unsupported protocol version"),
-    133: Text(zh="客户端标识无效", en="client identifier not valid"),
-    134: Text(zh="用户名或口令错误", en="bad user name or password"),
-    135: Text(zh="未授权", en="not authorised"),
-    136: Text(zh="服务不可用", en="server unavailable"),
-    137: Text(zh="服务器忙", en="server busy"),
-}
-OTHER_REFUSAL = Text(zh="其他原因", en="another reason")
+MAYBE_PLAIN = Text(
+    zh="{host}:{port} 没有完成 TLS 握手；1883 通常是明文端口，TLS 通常用 8883",
+    en="{host}:{port} does not seem to speak TLS: 1883 is usually plain, TLS is usually at 8883",
+)
+NOT_SUBSCRIBED = Text(zh="{host}:{port} 拒绝订阅 {topic}", en="{host}:{port} refuses the subscription to {topic}")
 
-CLOSING = 1.0
+CLOSING: Final = 1.0
 """Seconds a broker has to acknowledge what it was sent last, and as many to take our DISCONNECT."""
-_NEVER_RECONNECT = {"reconnect_retries": -2}  # -1 is for ever, and 0 still once
+WITH_WILL: Final = 0x04
+"""MQTT 5 section 3.14.2.1: disconnect, and let the will be published."""
+_FAILED: Final = 0x80
+
+
+class Listener(Protocol):
+    """Whoever uses a link."""
+
+    def acknowledged(self, identifier: int) -> None:
+        """The broker has a message."""
+
+    def refused(self, identifier: int, code: int) -> None:
+        """The broker will not take a message (MQTT 5)."""
+
+    def forgotten(self) -> None:
+        """The broker knows nothing of what was sent before."""
+
+    def heard(self, topic: str, payload: bytes, retained: bool) -> None:
+        """A message came."""
+
+    def complain(self, reason: Reason) -> None:
+        """Something is wrong that does not end the connection."""
 
 
 class Unacknowledged(PersistentStorage):
@@ -95,80 +97,80 @@ class Unacknowledged(PersistentStorage):
 class MqttLink:
     """One client of one broker, to be connected again and again."""
 
-    def __init__(
-        self,
-        config: MqttDestination,
-        client_id: str,
-        will: Publication | None,
-        acknowledged: Callable[[int], None],
-        forgotten: Callable[[], None],
-    ) -> None:
+    def __init__(self, config: MqttDestination, client_id: str, listener: Listener) -> None:
         self._config = config
-        self._where = {"host": config.host, "port": config.port}
-        self._unacknowledged = Unacknowledged(acknowledged, forgotten)
+        self._listener = listener
+        self._where = {"host": config.host, "port": config.tcp_port}
+        self._tls = None if config.tls is None else client_context(config.tls)
+        self._unacknowledged = Unacknowledged(listener.acknowledged, listener.forgotten)
+        self._subscribing: Sequence[str] = ()
         self.down = asyncio.Event()
         self.receive_maximum = 65_535
         """How many messages of QoS 1 and 2 the broker wants in flight at most."""
         lasting = config.version == "5" and not config.clean_session
-        self._client = client = Client(
+        self._client = client = make_client(
             client_id,
             clean_session=config.clean_session,
-            will_message=will and Message(will.topic, will.payload, qos=will.qos, retain=will.retain),
             persistent_storage=self._unacknowledged,
             **({"session_expiry_interval": config.session_expiry} if lasting else {}),
         )
-        client.set_config(_NEVER_RECONNECT)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
+        note_refusals(client, listener.refused)
         if config.username is not None:
             client.set_auth_credentials(config.username, config.password)
         self._unacknowledged.free = client._package_handler.id_generator.free_id
 
-    async def connect(self) -> None:
+    async def connect(self, will: Publication | None) -> None:
         """CONNECT and be accepted; raises Unreachable."""
         config = self._config
         self.down.clear()
-        accepted = asyncio.create_task(
-            self._client.connect(
-                config.host,
-                config.port,
-                keepalive=config.keep_alive,
-                version=MQTTv50 if config.version == "5" else MQTTv311,
-            )
-        )
-        # gmqtt waits for a CONNACK even where the connection has gone.
-        down = asyncio.create_task(self.down.wait())
+        self._client._will_message = will and Message(will.topic, will.payload, qos=will.qos, retain=will.retain)
         try:
-            async with asyncio.timeout(config.timeout_ms / 1000):
-                await asyncio.wait((accepted, down), return_when=asyncio.FIRST_COMPLETED)
-            if not accepted.done():
-                raise self._closed_before_connack()
-            accepted.result()
-        except MQTTConnectError as error:
-            why = REFUSALS.get(error._code, OTHER_REFUSAL)
-            if self._transport is not None:
-                self._transport.close()
-            raise Unreachable(Reason(REFUSED, {**self._where, "why": why, "code": error._code})) from error
+            await connect(
+                self._client,
+                self.down,
+                config.host,
+                config.tcp_port,
+                tls=self._tls,
+                keep_alive=config.keep_alive,
+                is_five=config.version == "5",
+                patience=config.timeout_ms / 1000,
+            )
+        except NotAccepted as error:
+            maybe_tls = error.what is CLOSED and self._tls is None and config.tcp_port == 8883
+            raise Unreachable(Reason(MAYBE_TLS if maybe_tls else error.what, error.facts)) from error
         except OSError as error:
-            if isinstance(error, TimeoutError) and self._transport is not None:
-                raise Unreachable(Reason(NO_CONNACK, self._where)) from error
-            raise Unreachable(why_not_connected(error, config.host, config.port, config.timeout_ms)) from error
-        finally:
-            accepted.cancel()
-            down.cancel()
-            await asyncio.gather(accepted, down, return_exceptions=True)
+            raise Unreachable(self._why(error)) from error
 
-    def _closed_before_connack(self) -> Unreachable:
-        if self._config.version == "5" and self._client._connection_state.protocol_version != MQTTv50:
-            # gmqtt took a broker's "not MQTT 5" as a call to fall back, which nobody configured.
-            return Unreachable(Reason(REFUSED, {**self._where, "why": REFUSALS[1], "code": 1}))
-        return Unreachable(Reason(CLOSED_BEFORE_CONNACK, self._where))
+    def _why(self, error: OSError) -> Reason:
+        config = self._config
+        if config.tls is not None and not isinstance(error, ConnectionRefusedError):
+            why = why_not_secure(error, config.host, config.tcp_port, config.tls)
+            if why is not None:
+                is_plain = why.what in (NO_TLS_THERE, CLOSED_IN_HANDSHAKE) and config.tcp_port == 1883
+                return Reason(MAYBE_PLAIN if is_plain else why.what, why.facts)
+        return why_not_connected(error, config.host, config.tcp_port, config.timeout_ms)
+
+    def subscribe(self, filters: Sequence[str]) -> None:
+        if filters:
+            self._subscribing = filters
+            self._client.subscriptions.clear()
+            self._client.subscribe([Subscription(each, qos=1) for each in filters])
 
     def publish(self, message: Publication) -> int | None:
         """Send a message; returns the packet identifier under which it will be acknowledged, None for QoS 0."""
         self._unacknowledged.newest = None
         self._client.publish(message.topic, message.payload, qos=message.qos, retain=message.retain)
         return self._unacknowledged.newest
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether the broker takes less than we send."""
+        connected = self._client._connection
+        return connected is None or bool(connected._protocol._paused)
 
     async def drain(self) -> None:
         """Wait while the broker takes less than we send; returns at once where the connection has gone."""
@@ -180,35 +182,44 @@ class MqttLink:
             pass
 
     def why_lost(self) -> Reason:
-        return Reason(CLOSED_BY_PEER, self._where)
+        error = why_lost(self._client)
+        return self._why(error) if isinstance(error, ssl.SSLError) else Reason(CLOSED_BY_PEER, self._where)
 
-    async def close(self) -> None:
+    async def close(self, reason_code: int = 0) -> None:
         """Say DISCONNECT once everything is acknowledged, where somebody may hear it, and be gone."""
-        transport = self._transport
-        if transport is None:
+        made = transport(self._client)
+        if made is None:
             return
-        if not transport.is_closing():
+        if not made.is_closing():
             # An acknowledgement that comes to a closed socket is answered with a reset.
-            for step in (self._unacknowledged.drained, self._client.disconnect):
+            for step in (self._unacknowledged.drained(), self._client.disconnect(reason_code=reason_code)):
                 try:
                     async with asyncio.timeout(CLOSING):
-                        await step()
-                except TimeoutError:
+                        await step
+                except (TimeoutError, OSError):
                     pass
-        transport.abort()
+        made.abort()
 
     def drop(self) -> None:
         """Be gone without a word, so that the broker publishes the will; what already closes may do so in peace."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.abort()
-
-    @property
-    def _transport(self) -> asyncio.Transport | None:
-        connection = self._client._connection
-        return None if connection is None else connection._transport
+        made = transport(self._client)
+        if made is not None and not made.is_closing():
+            made.abort()
 
     def _on_connect(self, _client: Client, _flags: int, _code: int, properties: dict[str, Any]) -> None:
         self.receive_maximum = properties.get("receive_maximum", [65_535])[0]
 
     def _on_disconnect(self, *_: Any) -> None:
         self.down.set()
+
+    def _on_message(self, _: Client, topic: Any, payload: bytes, _qos: int, properties: dict[str, Any]) -> int:
+        if isinstance(topic, str):
+            # gmqtt would keep to itself what goes wrong in here.
+            retained = bool(properties.get("retain"))
+            asyncio.get_running_loop().call_soon(self._listener.heard, topic, bytes(payload), retained)
+        return 0
+
+    def _on_subscribe(self, _: Client, _mid: int, codes: Sequence[int], _properties: Any) -> None:
+        for topic, code in zip(self._subscribing, codes, strict=False):
+            if code >= _FAILED:
+                self._listener.complain(Reason(NOT_SUBSCRIBED, {**self._where, "topic": topic}))

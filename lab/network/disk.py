@@ -15,6 +15,8 @@ class Disk:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
         self.used = 0
+        self.files: dict[str, bytearray] = {}
+        """Files by path while there is no folder; what they take is the business of whoever writes them."""
         self.folder: Path | None = None
         """Where files of this host outlast the program, not made before somebody writes one; None keeps them in memory."""
 

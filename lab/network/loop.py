@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import socket
+import ssl
 import time
 from asyncio import sslproto
 from collections.abc import Callable, Iterator
@@ -153,7 +154,7 @@ class PlantLoop(asyncio.SelectorEventLoop):
             transport.attach(protocol)
             return transport
         waiter = self.create_future()
-        secured = sslproto.SSLProtocol(
+        secured = _SpokenSSLProtocol(
             self,
             protocol,
             None if context is True else context,  # type: ignore[arg-type]
@@ -171,7 +172,7 @@ class PlantLoop(asyncio.SelectorEventLoop):
         self, protocol: asyncio.BaseProtocol, context: Any, handshake: float | None, shutdown: float | None
     ) -> asyncio.BaseProtocol:
         """TLS for an accepted connection: the protocol to attach in place of `protocol`."""
-        return sslproto.SSLProtocol(
+        return _SpokenSSLProtocol(
             self,
             protocol,
             context,
@@ -210,6 +211,15 @@ class PlantLoop(asyncio.SelectorEventLoop):
         if current_host.get() is None:
             return await super().getnameinfo(sockaddr, flags)
         return str(sockaddr[0]), str(sockaddr[1])
+
+
+class _SpokenSSLProtocol(sslproto.SSLProtocol):
+    """Sends the alert in which OpenSSL says why it breaks off a handshake, which asyncio would keep to itself."""
+
+    def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
+        if isinstance(handshake_exc, ssl.SSLError):
+            self._process_outgoing()  # type: ignore[attr-defined]
+        super()._on_handshake_complete(handshake_exc)
 
 
 class _PatientSelector(selectors.BaseSelector):

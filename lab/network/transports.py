@@ -257,9 +257,10 @@ class TcpTransport(asyncio.Transport):
         if self._lost:
             return
         self._closing = True
+        # Before the connection tells that it has ended, which knows of no error.
+        self.host.soon(self._lose, error)
         if self.connection.state is not State.CLOSED:
             self.connection.abort()
-        self.host.soon(self._lose, error)
 
     def is_closing(self) -> bool:
         return self._closing

@@ -21,6 +21,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from gateway.config import GatewayConfig
 from gateway.edge import GatewayAppliance
 from lab.model.frame import Port
+from lab.network.disk import Disk
 from lab.wire import mqtt
 from lab.wire.mqtt import Connect, Decoder, Disconnect, Puback, Publish
 
@@ -289,7 +290,7 @@ async def gateway_here(**destination: Any) -> AsyncIterator[GatewayAppliance]:
     south = modbus_device("plc", "127.0.0.1", LEVEL, port=port)
     south["groups"][0]["period_ms"] = 10
     config = GatewayConfig.model_validate({"site": "s", "south": [south], "north": north("127.0.0.1", **destination)})
-    host: Any = SimpleNamespace(name="gw", random=random.Random(1))
+    host: Any = SimpleNamespace(name="gw", random=random.Random(1), disk=Disk())
     gateway = GatewayAppliance(host, config, lambda *_: None)
     await gateway.start()
     try:

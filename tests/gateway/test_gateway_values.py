@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from gateway.modbus.config import Table, parse_reference
 from gateway.modbus.plan import poll_plan
 from gateway.modbus.registers import DataType, Value, decode, encode, orders_of
-from gateway.mqtt.outbox import Outbox, Publication
 from gateway.samples import Scale
 from gateway.timing import Backoff
 from gateway.topics import matches
@@ -131,29 +130,6 @@ def test_scaling_leaves_no_noise_of_binary_fractions(raw: int, scale: float, off
 
 def test_234_tenths_are_23_4() -> None:
     assert Scale(0.1, 0.0)(234) == 23.4
-
-
-@given(st.integers(1, 20), st.integers(1, 5), st.lists(st.sampled_from(["put", "send", "ack", "forget"]), max_size=80))
-def test_the_outbox_keeps_order_and_counts_what_it_drops(capacity: int, window: int, steps: list[str]) -> None:
-    box = Outbox(capacity, window)
-    put = 0
-    flying: list[tuple[int, Publication]] = []
-    for identifier, step in enumerate(steps):
-        if step == "put":
-            box.put(Publication("t", str(put).encode(), 1, False))
-            put += 1
-        elif step == "send" and (message := box.next()) is not None:
-            box.sent(message, identifier)
-            flying.append((identifier, message))
-        elif step == "ack" and flying:
-            box.acknowledged(flying.pop(0)[0])
-        elif step == "forget":
-            box.forgotten()
-            flying.clear()
-        assert box.delivered + box.dropped + len(box) == put
-        numbers = [int(message.payload) for _, message in flying]
-        assert numbers == sorted(numbers)
-        assert len(box) <= capacity + window
 
 
 @given(st.integers(0, 1000), st.floats(0.01, 5), st.floats(5, 60))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
+from typing import Final
 
+from lab.text import Text
 from lab.wire.malformed import Malformed
 
 
@@ -105,3 +107,28 @@ DISCONNECT = Reasons(
     (0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8B, 0x8D, 0x8E, 0x8F, 0x90, *range(0x93, 0xA3)),
 )
 AUTH = Reasons("AUTH", "MQTT-3.15.2-1", (0x00, 0x18, 0x19))
+
+REFUSALS: Final[Mapping[int, Text]] = {
+    1: Text(zh="不支持的协议版本", en="unacceptable protocol version"),
+    2: Text(zh="客户端标识被拒", en="client identifier rejected"),
+    3: Text(zh="服务不可用", en="server unavailable"),
+    4: Text(zh="用户名或口令错误", en="bad user name or password"),
+    5: Text(zh="未授权", en="not authorised"),
+    0x84: Text(zh="不支持的协议版本", en="unsupported protocol version"),
+    0x85: Text(zh="客户端标识无效", en="client identifier not valid"),
+    0x86: Text(zh="用户名或口令错误", en="bad user name or password"),
+    0x87: Text(zh="未授权", en="not authorised"),
+    0x88: Text(zh="服务不可用", en="server unavailable"),
+    0x89: Text(zh="服务器忙", en="server busy"),
+    0x8A: Text(zh="客户端被禁止", en="banned"),
+    0x8C: Text(zh="认证方法不对", en="bad authentication method"),
+    0x95: Text(zh="报文太大", en="packet too large"),
+    0x97: Text(zh="超出配额", en="quota exceeded"),
+    0x9F: Text(zh="连接过于频繁", en="connection rate exceeded"),
+}
+"""Why a CONNECT was refused, in words: MQTT 3.1.1, table 3.1; MQTT 5, table 3-1."""
+_OTHER: Final = Text(zh="其他原因", en="another reason")
+
+
+def why_refused(code: int) -> Text:
+    return REFUSALS.get(code, _OTHER)

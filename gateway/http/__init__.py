@@ -1,0 +1,1 @@
+"""Northbound HTTP: reports pushed in batches."""
