@@ -134,6 +134,7 @@ class LatestValue(PointView):
     property: str
     name: str
     unit: str
+    label: str = Field(description="枚举值的含义。 What a value of an enumeration means.")
     writable: bool
 
 

@@ -130,14 +130,16 @@ class Hub:
         self.trace.forget(device)
 
     def is_online(self, device: Device) -> bool | None:
-        """None where nobody has said so; behind a gateway that has gone nobody is there."""
+        """As it or its gateway has said, None where neither has; behind a gateway that has gone nobody is there."""
         seen: set[str] = set()
         state = self.known(device.id).is_online
         above = device.gateway
         while above is not None and above not in seen and above in self.registry.devices:
             seen.add(above)
-            if self.known(above).is_online is False:
+            there = self.known(above).is_online
+            if there is False:
                 return False
+            state = there if state is None else state
             above = self.registry.devices[above].gateway
         return state
 

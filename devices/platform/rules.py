@@ -95,7 +95,7 @@ class ThresholdRule(RuleBase):
     when `create` no longer holds. Readings that are bad say nothing either way.
     """
 
-    kind: Literal["threshold"] = "threshold"
+    kind: Literal["threshold"]
     property: Identifier = Field(description="属性。 Property.")
     create: Condition = Field(description="产生条件。 When it is raised.")
     clear: Condition | None = Field(None, description="恢复条件。 When it is over.")

@@ -233,7 +233,9 @@ async def _room(loop: PlantLoop, folder: Path | None) -> AsyncIterator[Room]:
     room = Room(loop, network, {name: network.add_host(name) for name in NAMES})
     for number, (name, host) in enumerate(room.hosts.items(), 1):
         host.configure(
-            KINDS["workstation"].Config.model_validate({"interfaces": {"eth0": {"address": room.address(name) + "/24"}}})
+            KINDS["workstation"].Config.model_validate(
+                {"interfaces": {"eth0": {"address": room.address(name) + "/24"}}}
+            )
         )
         host.disk.folder = folder and folder / name
         network.plug(Port(name, "eth0"), Port("sw", f"p{number}"))

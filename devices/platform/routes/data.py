@@ -48,6 +48,7 @@ async def latest_values(service: Service, ask: Ask) -> Any:
                 property=name,
                 name=datum.name if datum else "",
                 unit=datum.unit if datum else "",
+                label=datum.enum.get(point.value, "") if datum and isinstance(point.value, int) else "",
                 writable=datum is not None and datum.access == "rw",
                 **point._asdict(),
             )
