@@ -30,6 +30,7 @@ NUMBER, BOOL, TEXT, STRUCT = range(4)
 
 _APPLICATION: Final = 0x49494F54
 _VERSION: Final = 1
+_HEADER: Final = b"SQLite format 3\0"
 _MOST_WAITING: Final = 200_000
 """Rows that wait while the database cannot be written."""
 _SCHEMA: Final = """
@@ -259,7 +260,7 @@ class Store:
         copy = sqlite3.connect(":memory:")
         try:
             self._database.backup(copy)
-            return copy.serialize()
+            return _without_log(copy.serialize())
         finally:
             copy.close()
 
@@ -297,7 +298,9 @@ def opened_backup(backup: bytes) -> sqlite3.Connection:
 
 
 def _why_no_backup(database: sqlite3.Connection, backup: bytes) -> tuple[str, str] | None:
-    database.deserialize(backup)
+    if not backup.startswith(_HEADER):
+        return DAMAGED.zh, DAMAGED.en
+    database.deserialize(_without_log(backup))
     # A database can carry triggers and views: statements of others, which must never run here.
     database.execute("PRAGMA trusted_schema = OFF")
     version = _pragma(database, "user_version")
@@ -313,6 +316,14 @@ def _why_no_backup(database: sqlite3.Connection, backup: bytes) -> tuple[str, st
     if database.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
         return DAMAGED.zh, DAMAGED.en
     return None
+
+
+def _without_log(file: bytes) -> bytes:
+    """The same database, to be opened without a write-ahead log, which there is none of in memory.
+
+    SQLite's file format, section 1.3.3: the read and write versions are 2 with a log and 1 without.
+    """
+    return file[:18] + b"\1\1" + file[20:]
 
 
 class _transaction:  # noqa: N801 - reads as a statement

@@ -141,7 +141,9 @@ def _datum(member: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _members(owner: Mapping[str, Any], key: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    listed = owner.get(key) or []
+    listed = owner.get(key)
+    if listed is None:
+        return
     if not isinstance(listed, list):
         raise refusal("bad-tsl", NOT_TSL, where=key, expected=A_LIST)
     seen: set[str] = set()

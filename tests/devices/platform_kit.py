@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -178,7 +179,7 @@ class Room:
             url = f"http://{self.address('platform')}{path}"
             async with (
                 aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
-                session.request(method, url, data=data, headers=sent) as response,
+                session.request(method, url, data=data and io.BytesIO(data), headers=sent) as response,
             ):
                 body: Any = await response.read()
                 if response.content_type == "application/json":
