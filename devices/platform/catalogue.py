@@ -11,7 +11,7 @@ from devices.platform.accounts import Accounts
 from devices.platform.alarm_desk import AlarmDesk
 from devices.platform.config import PlatformConfig, User
 from devices.platform.reasons import Reason, Refused, refusal
-from devices.platform.registry import Registry, consistent
+from devices.platform.registry import FULL, Registry, consistent
 from devices.platform.rules import Rule
 from devices.platform.store import Store
 from devices.platform.things import Device, Product
@@ -76,6 +76,9 @@ class Catalogue:
         return found
 
     def _leave_out_what_does_not_fit(self) -> None:
+        while self._added["device"] and len(self.all("device")) > self._registry.limit:
+            gone, _ = self._added["device"].popitem()
+            self._complain(LEFT_OUT.say(kind="device", id=gone, why=FULL.say(limit=self._registry.limit)))
         while True:
             try:
                 consistent(self.all("product"), self.all("device"))

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from devices.platform.model import Identifier, Title
 from devices.platform.passwords import is_hash
-from devices.platform.registry import consistent
+from devices.platform.registry import FULL, consistent
 from devices.platform.rules import Rule
 from devices.platform.things import Device, Product
 from lab.model.document import KnownValueError
@@ -128,6 +128,8 @@ class PlatformConfig(HostConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> PlatformConfig:
+        if len(self.devices) > self.limits.devices:
+            raise KnownValueError(FULL, limit=self.limits.devices)
         products = unique(each.id for each in self.products)
         devices = unique(each.id for each in self.devices)
         unique(each.id for each in self.rules)

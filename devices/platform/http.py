@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
 
 # The Date of an answer is the plant's.
 contain(aiohttp.helpers)
+# What goes wrong is answered; without a handler Python would print it over the screen.
+logging.getLogger("aiohttp").addHandler(logging.NullHandler())
 
 NOT_FOUND: Final = Text(zh="没有路径 {path}", en="there is no path {path}")
 WRONG_METHOD: Final = Text(zh="{path} 没有方法 {method}", en="{path} has no method {method}")
 TOO_LARGE: Final = Text(zh="请求超过 {limit} 字节", en="the request is larger than {limit} bytes")
 NOT_JSON: Final = Text(zh="请求体不是 JSON：{why}", en="the body is not JSON: {why}")
-BAD_REQUEST: Final = Text(zh="请求有误：{why}", en="a bad request: {why}")
+INTERNAL: Final = Text(zh="平台内部错误", en="the platform itself has failed")
 
 MAX_BODY: Final = 4 << 20
 MAX_BACKUP: Final = 256 << 20
@@ -54,6 +58,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "too-many-devices": 409,
     "no-way": 409,
     "device-disabled": 409,
+    "internal": 500,
     "broker-away": 503,
     "disk-full": 507,
 }
@@ -115,7 +120,7 @@ def application(service: Service, routes: Sequence[Route]) -> web.Application:
     made = web.Application(client_max_size=MAX_BACKUP)
     for route in routes:
         made.router.add_route(route.method, route.path, _handler(service, route))
-    made.middlewares.append(_unknown_paths)
+    made.middlewares.append(_failures)
     made.on_response_prepare.append(_headers)
     return made
 
@@ -129,7 +134,7 @@ async def _headers(_: web.Request, response: web.StreamResponse) -> None:
 
 
 @web.middleware
-async def _unknown_paths(
+async def _failures(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     try:
@@ -139,6 +144,13 @@ async def _unknown_paths(
         return _complaint(reason, language_of(request), {"Allow": ", ".join(sorted(error.allowed_methods))})
     except web.HTTPNotFound:
         return _complaint(Reason("not-found", NOT_FOUND, {"path": request.path[:200]}), language_of(request))
+    except web.HTTPException:
+        raise
+    except Exception as error:
+        # Our own mistake: whoever owns the plant hears of it, and whoever asked is not left waiting.
+        context = {"message": f"{request.method} {request.path} failed", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
+        return _complaint(Reason("internal", INTERNAL), language_of(request))
 
 
 def _handler(service: Service, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

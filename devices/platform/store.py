@@ -51,6 +51,18 @@ CREATE TABLE entities (kind TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT N
     WITHOUT ROWID;
 """
 
+_FAULTS: Final = """
+SELECT 1 FROM (SELECT at, value, kind, quality FROM history UNION ALL SELECT at, value, kind, quality FROM latest)
+    WHERE typeof(at) != 'integer' OR kind NOT IN (0, 1, 2, 3) OR quality NOT IN (0, 1, 2) OR typeof(value) = 'blob'
+    OR (kind = 3 AND value IS NOT NULL AND NOT json_valid(value))
+UNION ALL SELECT 1 FROM entities WHERE NOT json_valid(document)
+UNION ALL SELECT 1 FROM events WHERE typeof(at) != 'integer' OR NOT json_valid(document)
+UNION ALL SELECT 1 FROM alarms WHERE typeof(raised_at) != 'integer' OR typeof(cleared_at) NOT IN ('integer', 'null')
+    OR severity NOT IN ('critical', 'major', 'minor', 'warning', 'indeterminate') OR raised_value IS NULL
+LIMIT 1
+"""
+"""Finds what we would never have written, in tables that are sound as far as SQLite knows."""
+
 
 class Point(NamedTuple):
     """A value at a time."""
@@ -313,7 +325,7 @@ def _why_no_backup(database: sqlite3.Connection, backup: bytes) -> tuple[str, st
             return OTHER_TABLES.zh, OTHER_TABLES.en
     finally:
         expected.close()
-    if database.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+    if database.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok" or database.execute(_FAULTS).fetchone():
         return DAMAGED.zh, DAMAGED.en
     return None
 

@@ -201,7 +201,16 @@ class Room:
 
 def tell(story: Callable[[Room], Awaitable[T]], *, folder: Path | None = None) -> T:
     """A story in fast time; what the loop complains of fails the test."""
-    loop = PlantLoop(fast=True)
+    return _told(story, folder, is_fast=True)
+
+
+def live(story: Callable[[Room], Awaitable[T]]) -> T:
+    """The same in live time, for programs of the computer."""
+    return _told(story, None, is_fast=False)
+
+
+def _told(story: Callable[[Room], Awaitable[T]], folder: Path | None, *, is_fast: bool) -> T:
+    loop = PlantLoop(fast=is_fast)
     complaints: list[str] = []
 
     def complain(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -243,4 +252,4 @@ async def _room(loop: PlantLoop, folder: Path | None) -> AsyncIterator[Room]:
     yield room
     for name in list(room.appliances):
         await room.switch_off(name)
-    await asyncio.sleep(5)
+    await asyncio.sleep(5 if loop.is_fast else 0.1)

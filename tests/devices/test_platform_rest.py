@@ -240,6 +240,19 @@ def test_a_wrong_request_gets_one_clear_answer(
     tell(story)
 
 
+def test_a_mistake_of_ours_is_answered_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(room: Room) -> None:
+        await room.switch_on("platform", "platform", room.config())
+        complaints: list[Any] = []
+        room.loop.set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+        monkeypatch.setattr(room.service.desk, "page", lambda *_, **__: 1 / 0)
+        answer = await room.ask("GET", "/api/alarms")
+        assert (answer.status, answer.body["code"]) == (500, "internal")
+        assert [type(each) for each in complaints] == [ZeroDivisionError]
+
+    tell(story)
+
+
 # -- calls -------------------------------------------------------------------------------------------------------------------
 
 

@@ -129,6 +129,10 @@ def test_a_backup_restores_and_nothing_else_does(tmp_path: Path) -> None:
     trojan.deserialize(backup)
     trojan.execute("CREATE TRIGGER t AFTER INSERT ON history BEGIN DELETE FROM entities; END")
     trojan.commit()
+    forged = sqlite3.connect(":memory:")
+    forged.deserialize(backup)
+    forged.execute("UPDATE latest SET quality = 9")
+    forged.commit()
     damaged = bytearray(backup)
     damaged[4096 : len(damaged) - 100] = bytes(len(damaged) - 100 - 4096)
     for wrong in (
@@ -138,12 +142,14 @@ def test_a_backup_restores_and_nothing_else_does(tmp_path: Path) -> None:
         bytes(damaged),
         (tmp_path / "x.sqlite").read_bytes(),
         trojan.serialize(),
+        forged.serialize(),
     ):
         with pytest.raises(Refused) as refused:
             other.restore(wrong)
         assert refused.value.reason.code == "not-a-backup"
         assert other.history("d", "p", 0, 100, 10) == [Point(1, 1.5, "good")]
     trojan.close()
+    forged.close()
     store.close()
     other.close()
 
