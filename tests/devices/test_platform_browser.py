@@ -86,8 +86,8 @@ async def tab(folder: Path) -> AsyncIterator[Page]:
     """The first tab of the browser whose files are in this folder."""
     port_file = folder / "DevToolsActivePort"
     async with asyncio.timeout(PATIENCE):
-        while not port_file.exists() or "\n" not in port_file.read_text():
-            await asyncio.sleep(0.1)  # noqa: ASYNC110 - only the file tells that the browser is up
+        while not port_file.exists() or "\n" not in port_file.read_text():  # noqa: ASYNC110 - nothing else tells
+            await asyncio.sleep(0.1)
     port = int(port_file.read_text().split()[0])
     async with aiohttp.ClientSession() as session:
         tabs = await (await session.get(f"http://127.0.0.1:{port}/json")).json(content_type=None)
