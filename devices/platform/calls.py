@@ -34,7 +34,8 @@ TOO_MANY: Final = Text(zh="正在等待的调用过多（{limit}）", en="{limit
 _MOST_WAITING: Final = 200
 _KEPT: Final = 500
 
-State = Literal["waiting", "succeeded", "failed", "timeout"]
+State = Literal["waiting", "sent", "succeeded", "failed", "timeout"]
+"""What a device cannot confirm in its format is sent, and no more is known."""
 
 
 @dataclass(slots=True)
@@ -82,6 +83,9 @@ class Calls:
             if not send(message):
                 raise refusal("broker-away", NOT_CONNECTED)
             self._past.append(record)
+            if not way.answers_calls:
+                record.state = "sent"
+                return record
             async with asyncio.timeout(patience):
                 await answered
         except TimeoutError:

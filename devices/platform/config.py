@@ -63,6 +63,12 @@ class BrokerLink(Strict):
         "The device that v1/devices/me/… means, as a broker does not say who published.",
     )
 
+    host_id: Identifier | None = Field(
+        None,
+        description="Sparkplug 主控主机应用的标识，写了就发布 STATE。 Identifier as a Sparkplug host application, whose STATE "
+        "is then published.",
+    )
+
     @model_validator(mode="after")
     def _password_has_a_user(self) -> BrokerLink:
         # MQTT-3.1.2-22: without a user name there is no password.

@@ -230,7 +230,7 @@ class CallView(Given):
     params: dict[str, Any]
     by: str
     at: Milliseconds
-    state: Literal["waiting", "succeeded", "failed", "timeout"]
+    state: Literal["waiting", "sent", "succeeded", "failed", "timeout"]
     answer: Any
     answered_at: Milliseconds | None
 

@@ -170,9 +170,7 @@ class Hub:
         except Refused as error:
             who = ingest.who(topic) if ingest is not None else None
             heard = [Unreadable(error.reason, who)]
-        if not heard:
-            return None
-        outcome = self.process(heard, topic, payload, ingest)
+        outcome = self.process(heard, topic, payload, ingest) if heard else Outcome()
         return None if ingest is None or len(payload) > self.limits.payload else ingest.answer(topic, payload, outcome)
 
     def process(

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, Final
 
 from gmqtt import Client, Subscription
+from gmqtt import Message as Will
 from gmqtt.mqtt import connection, handler, protocol
 from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
@@ -20,8 +21,10 @@ from gmqtt.mqtt.handler import MQTTConnectError
 from devices.platform.config import BrokerLink
 from devices.platform.ingest.ingest import Message
 from devices.platform.reasons import Reason
+from lab import clock
 from lab.network.containment import contain
 from lab.text import Text
+from lab.wire.sparkplug import State, state_topic
 
 # Keep-alive looks at the time of the latest packets.
 contain(connection, handler, protocol)
@@ -61,6 +64,7 @@ class BrokerConnection:
         self._filters = filters
         self._hear = hear
         self._random = random
+        self._state_since = 0
         self._down = asyncio.Event()
         self._subscribed: asyncio.Future[Sequence[int]] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -80,6 +84,7 @@ class BrokerConnection:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
+        self._say_state(is_online=False)
         self.is_connected = False
         transport = self._transport
         if transport is None:
@@ -96,7 +101,7 @@ class BrokerConnection:
         """False where there is no connection."""
         if not self.is_connected:
             return False
-        self._client.publish(message.topic, message.payload, qos=1)
+        self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
         return True
 
     async def _keep_connected(self) -> None:
@@ -114,6 +119,7 @@ class BrokerConnection:
             else:
                 self.is_connected = True
                 self.connections += 1
+                self._say_state(is_online=True)
                 self.last_error = None
                 await self._down.wait()
                 self.is_connected = False
@@ -128,6 +134,9 @@ class BrokerConnection:
     async def _connect(self) -> None:
         config = self.config
         self._down.clear()
+        self._state_since = clock.now_ns() // 1_000_000
+        if (will := self._state(is_online=False)) is not None:
+            self._client._will_message = Will(will.topic, will.payload, qos=1, retain=True)
         accepted = asyncio.create_task(
             self._client.connect(config.host, config.port, keepalive=config.keep_alive, version=MQTTv311)
         )
@@ -150,6 +159,17 @@ class BrokerConnection:
             accepted.cancel()
             down.cancel()
             await asyncio.gather(accepted, down, return_exceptions=True)
+
+    def _state(self, *, is_online: bool) -> Message | None:
+        """tck-id-payloads-state-birth-payload: birth and will carry the time of the same CONNECT."""
+        host = self.config.host_id
+        if host is None:
+            return None
+        return Message(state_topic(host), State(is_online, self._state_since).encode(), retain=True)
+
+    def _say_state(self, *, is_online: bool) -> None:
+        if (message := self._state(is_online=is_online)) is not None:
+            self.publish(message)
 
     async def _subscribe(self) -> None:
         self._subscribed = asyncio.get_running_loop().create_future()

@@ -324,7 +324,7 @@ def test_a_device_may_refuse_and_may_be_silent() -> None:
         down = [
             each for each in (await room.get("/api/devices/boiler-1/trace"))["items"] if each["direction"] == "down"
         ]
-        assert json.loads(down[0]["payload"])["method"] == "set"
+        assert json.loads(down[0]["payload"])["values"] == {"setpoint": 1.5}
         assert (await room.get("/api/devices/boiler-1/rpc"))["items"] == [done.body]
         return done.body
 

@@ -34,6 +34,7 @@ class Alink:
     """See the module."""
 
     name = "alink"
+    answers_calls = True
     filters: tuple[str, ...] = (
         "/sys/+/+/thing/event/+/post",
         "/sys/+/+/thing/service/+",

@@ -28,6 +28,7 @@ class Message(NamedTuple):
 
     topic: str
     payload: bytes
+    retain: bool = False
 
 
 class Reading(NamedTuple):
@@ -129,6 +130,8 @@ class Ingest(Protocol):
     name: str
     filters: tuple[str, ...]
     """What to subscribe to."""
+    answers_calls: bool
+    """Whether a device says what came of a call."""
 
     def who(self, topic: str) -> Address | None:
         """Whose topic this is, where it says so, for messages that cannot be read."""
@@ -145,6 +148,8 @@ class Ingest(Protocol):
 
 class OneWay:
     """Base of formats without answers and calls."""
+
+    answers_calls = False
 
     def answer(self, topic: str, payload: bytes, outcome: Outcome) -> Message | None:
         return None

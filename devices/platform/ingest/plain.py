@@ -2,8 +2,9 @@
 
 `{"ts":<ms>,"values":{id:value},"q":{id:"good|bad|uncertain"}}`; or, as Neuron writes it,
 `{"timestamp":<ms>,"node":…,"group":…,"tags":[{"name":id,"value":value},{"name":id,"error":code}]}`. The status of a
-gateway is `{"online":true|false}`. A device is asked on `…/command` with `{"id","method","params"}` and answers on
-`…/reply` or `…/command/reply` with `{"id","result"}` or `{"id","error"}`.
+gateway is `{"online":true|false}`. On `…/command` a device is asked to do something with `{"id","method","params"}` and
+to write with `{"id","values":{id:value}}`; on `…/reply` or `…/command/reply` it answers with `{"id","ok":true}`,
+`{"id","result"}`, `{"id","error"}` or `{"id","ok":false,"errors":{id:why}}`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from devices.platform.calls import SET
 from devices.platform.ingest.ingest import (
     Call,
     CallAnswered,
@@ -44,6 +46,7 @@ class Plain:
     """See the module."""
 
     name = "plain"
+    answers_calls = True
     filters: tuple[str, ...] = ("v1/+/+/+/telemetry", "v1/+/+/status", "v1/+/+/+/reply", "v1/+/+/+/command/reply")
 
     def who(self, topic: str) -> Address:
@@ -72,7 +75,8 @@ class Plain:
     def call(self, call: Call) -> Message | None:
         if call.gateway is None or call.site is None:
             return None
-        document = {"id": call.number, "method": call.method, "params": call.parameters}
+        said = {"values": call.parameters} if call.method == SET else {"method": call.method, "params": call.parameters}
+        document = {"id": call.number, **said}
         return Message(f"v1/{call.site}/{call.gateway}/{call.device}/command", to_json(document))
 
 
@@ -110,6 +114,6 @@ def _reply(who: Address, document: dict[str, Any]) -> CallAnswered:
     number = document.get("id")
     if not isinstance(number, (str, int)) or isinstance(number, bool):
         raise refusal("unexpected", NO_NUMBER)
-    error = document.get("error")
+    error = document.get("error", document.get("errors"))
     is_success = error is None and document.get("code") in _SUCCESS and document.get("ok", True) is True
     return CallAnswered(who, shown(number).strip("'"), is_success, document.get("result") if is_success else error)

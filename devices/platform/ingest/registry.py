@@ -8,9 +8,10 @@ from devices.platform.ingest.alink import Alink
 from devices.platform.ingest.identifiers import Identifiers
 from devices.platform.ingest.ingest import Ingest
 from devices.platform.ingest.plain import Plain
+from devices.platform.ingest.sparkplug import Sparkplug
 from devices.platform.ingest.thingsboard import ThingsBoardDevice, ThingsBoardGateway
 
 
 def formats(me: str | None) -> Sequence[Ingest]:
     """All of them; `me` is the device that `v1/devices/me` means."""
-    return (Plain(), ThingsBoardGateway(), ThingsBoardDevice(me), Alink(), Identifiers())
+    return (Plain(), ThingsBoardGateway(), ThingsBoardDevice(me), Alink(), Sparkplug(), Identifiers())

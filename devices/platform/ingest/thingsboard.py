@@ -42,6 +42,7 @@ class ThingsBoardGateway:
     """A gateway that speaks for its devices, by their names."""
 
     name = "thingsboard"
+    answers_calls = True
     filters: tuple[str, ...] = (
         "v1/gateway/telemetry",
         "v1/gateway/connect",
@@ -91,6 +92,7 @@ class ThingsBoardDevice:
     """A device that speaks for itself."""
 
     name = "thingsboard-device"
+    answers_calls = True
     filters: tuple[str, ...] = ("v1/devices/me/telemetry", "v1/devices/me/attributes", "v1/devices/me/rpc/response/+")
 
     def __init__(self, me: str | None) -> None:

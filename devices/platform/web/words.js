@@ -11,7 +11,7 @@ export const WORDS = {
     clear: "恢复", bytes: "{size} 字节", choose: "从左边选择一台设备", of: "共 {total} 台，显示 {shown} 台", minutes15: "15 分钟", hour: "1 小时", day: "1 天", week: "7 天",
     no_history: "这段时间没有数值", write: "写入", stale: "无数据", down: "下行", accepted: "已接收", partly: "部分接收", rejected: "拒绝",
     good: "好", bad: "坏", uncertain: "不确定", critical: "严重", major: "重要", minor: "次要", warning: "警告", indeterminate: "不确定",
-    viewer: "查看", operator: "操作", admin: "管理", succeeded: "设备已执行", failed: "设备拒绝：{answer}", timeout: "{answer}", on: "是", off: "否",
+    viewer: "查看", operator: "操作", admin: "管理", sent: "已发出", succeeded: "设备已执行", failed: "设备拒绝：{answer}", timeout: "{answer}", on: "是", off: "否",
     chart: "{name} 的历史曲线：{count} 点，最小 {min}，最大 {max}", expired: "登录已过期，请重新登录", new_value: "新值",
   },
   en: {
@@ -25,7 +25,7 @@ export const WORDS = {
     clear: "Clear", bytes: "{size} bytes", choose: "Choose a device on the left", of: "{shown} of {total} devices", minutes15: "15 min", hour: "1 h", day: "1 day", week: "7 days",
     no_history: "No values in this time", write: "Write", stale: "no data", down: "down", accepted: "accepted", partly: "partly accepted", rejected: "rejected",
     good: "good", bad: "bad", uncertain: "uncertain", critical: "critical", major: "major", minor: "minor", warning: "warning", indeterminate: "indeterminate",
-    viewer: "viewer", operator: "operator", admin: "admin", succeeded: "The device has done it", failed: "The device refuses: {answer}", timeout: "{answer}", on: "true", off: "false",
+    viewer: "viewer", operator: "operator", admin: "admin", sent: "Sent", succeeded: "The device has done it", failed: "The device refuses: {answer}", timeout: "{answer}", on: "true", off: "false",
     chart: "History of {name}: {count} points, lowest {min}, highest {max}", expired: "The login has expired, please log in again", new_value: "New value",
   },
 };
