@@ -48,6 +48,10 @@ class Alarm:
 
 
 _COLUMNS: Final = ", ".join(each.name for each in fields(Alarm))
+_INSERT: Final = (
+    "INSERT INTO alarms (id, rule, device, property, severity, message, raised_at, raised_value) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _UPDATE: Final = (
     "UPDATE alarms SET cleared_at = ?, cleared_by = ?, acknowledged_at = ?, acknowledged_by = ?, assignee = ? "
     "WHERE id = ?"
@@ -72,6 +76,7 @@ class AlarmDesk:
         self._by_series: dict[tuple[str, str], list[Key]] = {}
         """Which watches a reading concerns, once known."""
         self._raised: dict[Key, Alarm] = {}
+        self._next_number = 1
         self._context = contextvars.copy_context()
         self.recall()
 
@@ -80,6 +85,8 @@ class AlarmDesk:
         self.stop()
         self._watches.clear()
         self._by_series.clear()
+        newest = self._store.run("SELECT max(id) FROM alarms").fetchone()[0]
+        self._next_number = (newest or 0) + 1
         rows = self._store.run(f"SELECT {_COLUMNS} FROM alarms WHERE {_OPEN}")
         self._raised = {(alarm.rule, alarm.device, alarm.property): alarm for alarm in (Alarm(*row) for row in rows)}
 
@@ -176,12 +183,9 @@ class AlarmDesk:
             self._over(key, BY_CONDITION, at)
             return
         rule = self._rules[key[0]]
-        made = self._store.run(
-            "INSERT INTO alarms (rule, device, property, severity, message, raised_at, raised_value) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*key, rule.severity, rule.message, at, value),
-        )
-        alarm = Alarm(made.lastrowid or 0, *key, rule.severity, rule.message, at, value)
+        alarm = Alarm(self._next_number, *key, rule.severity, rule.message, at, value)
+        self._next_number += 1
+        self._store.later(_INSERT, (alarm.id, *key, rule.severity, rule.message, at, value))
         self._raised[key] = alarm
         self._tell(change, alarm)
 
@@ -194,7 +198,7 @@ class AlarmDesk:
 
     def _save(self, alarm: Alarm) -> None:
         state = (alarm.cleared_at, alarm.cleared_by, alarm.acknowledged_at, alarm.acknowledged_by, alarm.assignee)
-        self._store.run(_UPDATE, (*state, alarm.id))
+        self._store.later(_UPDATE, (*state, alarm.id))
         key = (alarm.rule, alarm.device, alarm.property)
         if key in self._raised and self._raised[key].id == alarm.id:
             self._raised[key] = alarm
@@ -207,6 +211,7 @@ class AlarmDesk:
 
     def get(self, number: int) -> Alarm:
         """Raises Refused."""
+        self._store.flush()
         row = self._store.run(f"SELECT {_COLUMNS} FROM alarms WHERE id = ?", (number,)).fetchone()
         if row is None:
             raise refusal("unknown-alarm", NO_ALARM, number=number)
@@ -219,6 +224,7 @@ class AlarmDesk:
             raise refusal("already-acknowledged", ACKNOWLEDGED, number=number)
         seen = replace(alarm, acknowledged_at=self._now(), acknowledged_by=user)
         self._save(seen)
+        self._store.flush()
         return seen
 
     def clear(self, number: int, user: str) -> Alarm:
@@ -238,6 +244,7 @@ class AlarmDesk:
         """Raises Refused."""
         alarm = replace(self.get(number), assignee=assignee)
         self._save(alarm)
+        self._store.flush()
         return alarm
 
     def page(
@@ -251,6 +258,7 @@ class AlarmDesk:
     ) -> tuple[int, list[Alarm]]:
         """How many there are, and one page of them, newest first."""
         where = "(? IS NULL OR (cleared_at IS NULL) = ?) AND (? IS NULL OR device = ?) AND (? IS NULL OR severity = ?)"
+        self._store.flush()
         given = (is_open, is_open, device, device, severity, severity)
         total = self._store.run(f"SELECT count(*) FROM alarms WHERE {where}", given).fetchone()[0]
         rows = self._store.run(

@@ -290,7 +290,7 @@ class Hub:
                 known.latest[name] = point
                 if point.quality != "bad" and point.value is not None:
                     self.desk.seen(device.id, name, point.value, point.at)
-        self._flush_soon()
+        self.flush_soon()
         return accepted
 
     def _attributes(self, device: Device, values: Mapping[str, Any]) -> None:
@@ -313,11 +313,12 @@ class Hub:
         elif heard.event != IDENTIFIED and product.undeclared == "reject":
             raise refusal("undeclared", UNDECLARED, product=product.id, name=shown(heard.event))
         self.store.add_event(device.id, at, heard.event, level, heard.data)
-        self._flush_soon()
+        self.flush_soon()
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def _flush_soon(self) -> None:
+    def flush_soon(self) -> None:
+        """Have what the store was given committed in a moment."""
         loop = asyncio.get_running_loop()
         if self._flushing is None:
             self._committed = loop.create_future()

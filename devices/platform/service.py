@@ -75,6 +75,7 @@ class Service:
         self.store.forget_device(device)
 
     def _alarm_changed(self, change: Change, alarm: Alarm) -> None:
+        self.hub.flush_soon()
         facts = {"rule": alarm.rule, "device": alarm.device, "property": alarm.property}
         if change is Change.RAISED:
             line = RAISED.say(**facts, severity=alarm.severity, value=alarm.raised_value or "-")

@@ -98,9 +98,13 @@ class Store:
             (device, name): number
             for number, device, name in self._database.execute("SELECT id, device, property FROM series")
         }
+        self._next_series = max(self._series.values(), default=0) + 1
         self._history: list[tuple[int, int, Any, int, int]] = []
         self._latest: dict[int, tuple[int, int, Any, int, int]] = {}
         self._events: list[tuple[str, int, str, str, str]] = []
+        self._newcomers: list[tuple[int, str, str]] = []
+        """Series that are not in the database yet."""
+        self._statements: list[tuple[str, Sequence[Any]]] = []
         self.lost = 0
         """Rows given up because the database could not be written for too long."""
 
@@ -120,22 +124,29 @@ class Store:
     def add_event(self, device: str, at: int, event: str, level: str, document: Any) -> None:
         self._events.append((device, at, event, level, json.dumps(document, ensure_ascii=False)))
 
+    def later(self, statement: str, parameters: Sequence[Any]) -> None:
+        """One statement of our own making, to be committed with the next `flush`."""
+        self._statements.append((statement, parameters))
+
     @property
     def waiting(self) -> int:
-        return len(self._history) + len(self._events)
+        return len(self._history) + len(self._events) + len(self._statements)
 
     def flush(self) -> None:
         """Commit what was noted; raises sqlite3.Error and keeps all of it, as far as there is room."""
-        if not (self._history or self._events):
+        if not self.waiting:
             return
         database = self._database
         try:
             database.execute("BEGIN")
+            database.executemany("INSERT INTO series VALUES (?, ?, ?)", self._newcomers)
             database.executemany("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?)", self._history)
             database.executemany("INSERT OR REPLACE INTO latest VALUES (?, ?, ?, ?, ?)", self._latest.values())
             database.executemany(
                 "INSERT INTO events (device, at, event, level, document) VALUES (?, ?, ?, ?, ?)", self._events
             )
+            for statement, parameters in self._statements:
+                database.execute(statement, parameters)
             database.execute("COMMIT")
         except sqlite3.Error:
             if database.in_transaction:
@@ -145,14 +156,18 @@ class Store:
                 del self._history[:excess]
                 self.lost += excess
             del self._events[:-_MOST_WAITING]
+            del self._statements[:-_MOST_WAITING]
             raise
-        self._history.clear()
-        self._latest.clear()
-        self._events.clear()
+        self._forget_what_waits()
+
+    def _forget_what_waits(self) -> None:
+        for waiting in (self._history, self._latest, self._events, self._newcomers, self._statements):
+            waiting.clear()
 
     def _new_series(self, device: str, name: str) -> int:
-        made = self._database.execute("INSERT INTO series (device, property) VALUES (?, ?)", (device, name))
-        series = self._series[device, name] = made.lastrowid or 0
+        series = self._series[device, name] = self._next_series
+        self._next_series += 1
+        self._newcomers.append((series, device, name))
         return series
 
     def forget_device(self, device: str) -> None:
@@ -283,11 +298,10 @@ class Store:
             uploaded.backup(self._database)
         finally:
             uploaded.close()
-        self._history.clear()
-        self._latest.clear()
-        self._events.clear()
+        self._forget_what_waits()
         rows = self._database.execute("SELECT id, device, property FROM series")
         self._series = {(device, name): number for number, device, name in rows}
+        self._next_series = max(self._series.values(), default=0) + 1
 
     def close(self) -> None:
         try:

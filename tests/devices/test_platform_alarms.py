@@ -263,6 +263,25 @@ def test_open_alarms_outlast_a_restart_and_end_with_their_rule(tmp_path: Any) ->
     tell(story, folder=tmp_path)
 
 
+def test_a_database_that_cannot_be_written_stops_neither_values_nor_alarms() -> None:
+    async def story(room: Room) -> None:
+        await room.with_broker(rules=[HIGH])
+        client = await room.client()
+        room.service.store.run("PRAGMA query_only = ON")
+        await room.say(client, TOPIC, {"values": {"pressure": 3}})
+        assert await room.latest() == {"pressure": 3}
+        assert b"platform_write_failures_total 1" in (await room.ask("GET", "/metrics", by=None)).body
+        assert "cannot be written" in room.platform.logs["ingest"].tail(1)[0]
+        room.service.store.run("PRAGMA query_only = OFF")
+        await room.say(client, TOPIC, {"values": {"level": 3}})
+        assert await alarms(room) == [("high", True)]
+        history = await room.get("/api/devices/boiler-1/history?property=pressure")
+        assert [each["value"] for each in history["items"]] == [3]
+        await client.disconnect()
+
+    tell(story)
+
+
 def test_rules_come_by_rest_and_are_the_same_rules() -> None:
     async def story(room: Room) -> None:
         await room.with_broker()

@@ -90,6 +90,21 @@ def test_what_is_old_is_deleted() -> None:
     store.close()
 
 
+def test_what_cannot_be_written_waits_and_is_not_lost() -> None:
+    store = store_with({1: 1})
+    store.flush()
+    store.run("PRAGMA query_only = ON")
+    store.add("d", "another", Point(2, 2, "good"), is_latest=True)
+    store.add_event("d", 3, "e", "info", {})
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError):
+            store.flush()
+    store.run("PRAGMA query_only = OFF")
+    assert store.history("d", "another", 0, 10, 10) == [Point(2, 2, "good")]
+    assert store.events("d", 10, 0)[0] == 1
+    store.close()
+
+
 def test_ten_thousand_values_take_a_small_part_of_a_second() -> None:
     store = Store(None)
     began = time.process_time()
