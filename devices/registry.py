@@ -13,6 +13,7 @@ from devices.gap.gap import Gap
 from devices.ids.ids import Ids
 from devices.imm_plc import ImmPlc
 from devices.outside import Outside
+from devices.platform.appliance import Platform
 from devices.rfid.rfid_reader import RfidReader
 from devices.router import Router
 from devices.serial.comp_plc import CompPlc
@@ -58,6 +59,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     Meter,
     MeterTcp,
     Outside,
+    Platform,
     PowerSupply,
     PressureTransmitter,
     ProximityNpn,

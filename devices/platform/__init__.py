@@ -1,0 +1,1 @@
+"""`platform`: an industrial internet platform on the plant network."""

@@ -1,0 +1,1 @@
+"""What devices and gateways say, one module for each way of saying it."""

@@ -1,0 +1,1 @@
+"""The page the platform serves; its files are package data."""
