@@ -94,7 +94,7 @@ class Hub:
         calls: Calls,
         trace: Trace,
         now: Callable[[], int],
-        log: Log,
+        log: Log[Any],
     ) -> None:
         self.store, self.registry, self.desk, self.calls, self.trace = store, registry, desk, calls, trace
         self.limits = Limits()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -34,7 +34,7 @@ _FAREWELL: Final = 1.0
 class Running:
     """From start to stop."""
 
-    def __init__(self, host: Host, config: PlatformConfig, file: Path | None, logs: Mapping[str, Log]) -> None:
+    def __init__(self, host: Host, config: PlatformConfig, file: Path | None, logs: Mapping[str, Log[Any]]) -> None:
         self._host, self._file = host, file
         self._store = Store(file)
         self._used = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from devices.platform.accounts import Accounts
 from devices.platform.alarm_desk import Alarm, AlarmDesk
@@ -33,7 +33,9 @@ def now_ms() -> int:
 class Service:
     """Everything but the sockets."""
 
-    def __init__(self, host: Host, config: PlatformConfig, store: Store, audit: Log, ingest: Log, alarms: Log) -> None:
+    def __init__(
+        self, host: Host, config: PlatformConfig, store: Store, audit: Log[Any], ingest: Log[Any], alarms: Log[Any]
+    ) -> None:
         self.host, self.config, self.store = host, config, store
         self.audit, self._alarm_log = audit, alarms
         self.began = now_ms()
