@@ -8,12 +8,15 @@ from typing import Any, Final
 
 from devices.boiler_plc import BoilerPlc
 from devices.cnc_plc import CncPlc
+from devices.cold_plc import ColdPlc
 from devices.fw_ind import FwInd
 from devices.gap.gap import Gap
 from devices.ids.ids import Ids
 from devices.imm_plc import ImmPlc
 from devices.outside import Outside
+from devices.pack_line import PackLine
 from devices.router import Router
+from devices.rtu_old import RtuOld
 from devices.serial.comp_plc import CompPlc
 from devices.serial.meter import Meter, MeterTcp
 from devices.serial.pt100_8 import Pt100
@@ -36,6 +39,7 @@ from devices.signals.transmitters import (
 )
 from devices.sw_ind import SwInd, SwInd12, SwInd16
 from devices.vpn.gateway import VpnGateway
+from devices.water_plc import WaterPlc
 from devices.workstation import Workstation
 from lab.network.appliance import Appliance
 
@@ -43,6 +47,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     ApInd,
     BoilerPlc,
     CncPlc,
+    ColdPlc,
     CompPlc,
     DryContact,
     Element,
@@ -57,6 +62,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     Meter,
     MeterTcp,
     Outside,
+    PackLine,
     PowerSupply,
     PressureTransmitter,
     ProximityNpn,
@@ -64,6 +70,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     Pt100,
     Resistor,
     Router,
+    RtuOld,
     Sersrv,
     Server,
     SwInd,
@@ -74,6 +81,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     VpnGateway,
     Th485,
     Vib485,
+    WaterPlc,
     Workstation,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from random import Random
 from typing import ClassVar
 
@@ -28,6 +29,14 @@ class Feeder(Process):
         "energy",
         "ct_ratio",
     )
+    setpoints: ClassVar[tuple[str, ...]] = ("ct_ratio",)
+    safe: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "voltage_a": (207.0, 253.0),
+        "voltage_b": (207.0, 253.0),
+        "voltage_c": (207.0, 253.0),
+        "frequency": (49.5, 50.5),
+    }
+    """IEC 60038 (230 V, 10 % either way) and GB/T 15945."""
 
     def __init__(self, random: Random) -> None:
         super().__init__(random)
