@@ -15,6 +15,7 @@ from devices.ids.ids import Ids
 from devices.imm_plc import ImmPlc
 from devices.outside import Outside
 from devices.pack_line import PackLine
+from devices.plc.plc import Plc
 from devices.router import Router
 from devices.rtu_old import RtuOld
 from devices.serial.comp_plc import CompPlc
@@ -63,6 +64,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     MeterTcp,
     Outside,
     PackLine,
+    Plc,
     PowerSupply,
     PressureTransmitter,
     ProximityNpn,
