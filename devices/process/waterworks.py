@@ -14,8 +14,8 @@ AREA: Final = 60.0
 LEVEL: Final = 280.0
 """cm at which the inlet valve holds it."""
 OVERFLOW: Final = 450.0
-DRY: Final = 40.0
-"""cm at which the pumps draw air."""
+DRY, REFILLED = 40.0, 100.0
+"""cm at which the pumps are switched off before they draw air, and on again."""
 FILTERS: Final = 1100.0
 """m³/h that the filters let through at most; they clear best at half of it."""
 PER_PUMP: Final = 420.0
@@ -83,6 +83,7 @@ class Waterworks(Process):
         """mg/L of chlorine that the raw water uses up at once."""
         self._trim = self._demand
         """mg/L that the controller has learned to add to its set-point."""
+        self._is_dry = False
         self._inflow = self.flow
         self._raw_ph = self.ph
         self._dirt = self.turbidity
@@ -98,7 +99,7 @@ class Waterworks(Process):
             left -= step
         self._dirt = clamp(self.wander(self._dirt, 0.27, 0.03, dt, 1800.0), 0.1, 0.45)
         load = self._inflow / FILTERS
-        murky = self._dirt * (1.0 + 4.0 * max(load - 0.6, 0.0))
+        murky = self._dirt * (1.0 + 8.0 * max(load - 0.6, 0.0))
         self.turbidity = clamp(self.wander(approach(self.turbidity, murky, dt, 300.0), murky, 0.01, dt, 120.0), 0.0, 20)
         self._raw_ph = clamp(self.wander(self._raw_ph, 7.25, 0.06, dt, 3600.0), 6.8, 7.8)
         # Hypochlorite makes water a little alkaline.
@@ -108,7 +109,8 @@ class Waterworks(Process):
     def _deliver(self, dt: float) -> None:
         running = sum(bool(getattr(self, f"pump_{pump}")) for pump in PUMPS) if self.controlled else 0
         frequency = clamp(self.pump_frequency, 0.0, 50.0)
-        if self.clear_well_level <= DRY:
+        self._is_dry = self.clear_well_level <= (REFILLED if self._is_dry else DRY)
+        if self._is_dry:
             running = 0
         lift = max(frequency - LIFTS_FROM, 0.0) / (50.0 - LIFTS_FROM)
         # Each pump more pushes against what the others have put into the main already.
