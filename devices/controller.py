@@ -45,6 +45,7 @@ class Controller(RegisterDevice[K]):
     interrupts that leaves the old firmware in place, and at the next start the installation begins again.
     """
 
+    live: ClassVar[frozenset[str]] = frozenset({"mode"})
     reboot: ClassVar[float] = 30.0
     """Seconds that it takes to install firmware and start it."""
 
@@ -83,9 +84,6 @@ class Controller(RegisterDevice[K]):
         if self._variables and self.process.controlled:
             self._obey()  # what was written while it stood still
             self._update()
-
-    def is_reached_alike(self, config: K) -> bool:
-        return config.firmware == self._firmware and super().is_reached_alike(config)
 
     async def start(self) -> None:
         if self.config.firmware == self._firmware:

@@ -28,6 +28,7 @@ class ImmPlc(ModbusController[ImmPlcConfig]):
     Config = ImmPlcConfig
     Process = InjectionMachine
     identity: ClassVar[Identity] = Identity("Lab Plastics Machinery", "IMM-200", "V3.1")
+    live: ClassVar[frozenset[str]] = ModbusController.live | {"base", "swap_words"}
 
     def lay_out(self, registers: Registers) -> Mapping[str, Variable]:
         holding, base = registers.holding_registers, self.config.base

@@ -45,9 +45,6 @@ class ModbusPlc(RegisterDevice[C]):
     def unit(self) -> int:
         return self.config.unit
 
-    def is_reached_alike(self, config: C) -> bool:
-        return all(getattr(config, name) == getattr(self.config, name) for name in ModbusPlcConfig.model_fields)
-
     async def open(self, unit: ModbusUnit) -> None:
         self._server = self.make_server(unit)
         await self._server.start(port=self.config.port)

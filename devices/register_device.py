@@ -40,6 +40,8 @@ class RegisterDevice(Appliance[C]):
     identity: ClassVar[Identity]
     scan_period: ClassVar[float] = 0.5
     """Seconds"""
+    live: ClassVar[frozenset[str]] = frozenset()
+    """Keys of the configuration that take effect while clients stay connected; any other is a restart."""
 
     def __init__(self, host: Host, config: C, record: RecordTruth) -> None:
         super().__init__(host, config, record)
@@ -70,10 +72,6 @@ class RegisterDevice(Appliance[C]):
     async def close(self) -> None:
         """Send them away, if they could come at all."""
 
-    def is_reached_alike(self, config: C) -> bool:
-        """Whether clients need not notice that this configuration replaces the one that runs."""
-        return False
-
     def equip(self) -> None:
         """Take on what the configuration says of the device itself; the registers are laid out afterwards."""
 
@@ -90,8 +88,9 @@ class RegisterDevice(Appliance[C]):
         await self.close()
 
     async def apply(self, config: C) -> None:
-        """Another register map takes effect on the connections there are; what changes the way to it, cuts them."""
-        if self._modbus is None or not self.is_reached_alike(config):
+        """Where only `live` keys differ, another register map takes effect on the connections there are."""
+        changed = {key for key in type(config).model_fields if getattr(config, key) != getattr(self.config, key)}
+        if self._modbus is None or not changed <= self.live:
             await super().apply(config)
             return
         self.config = config

@@ -40,12 +40,15 @@ class Plc(ModbusController[PlcConfig]):
     Process = NoMachine
     terminals: ClassVar[tuple[str, ...]] = TERMINALS
     identity: ClassVar[Identity] = Identity("Lab Automation", "PLC-1200", "V2.0")
+    live: ClassVar[frozenset[str]] = ModbusController.live | {"channels", "machine", "variables"}
     scan_period: ClassVar[float] = 0.2
 
     def __init__(self, host: Host, config: PlcConfig, record: RecordTruth) -> None:
         super().__init__(host, config, record)
         self._card = InputCard(host.network, host.name)
         self._machine = "none"
+        self._declared: dict[str, PlcVariable] = {}
+        """The variables that are laid out now, by name."""
         self._memory: dict[str, Value] = {}
         """Of variables without a source."""
         self._shown: dict[str, Value] = {}
@@ -64,20 +67,34 @@ class Plc(ModbusController[PlcConfig]):
             self.process = MACHINES[config.machine](Random(self.host.random.getrandbits(64)))
             self._safe_bands = SafeBands(self.process, self.record)
             self._seen.clear()
+            self._declared, self._variables = {}, {}
         supply = self.host.network.circuit.part(f"{self.host.name}/supply", Supply)
         supply.equip(24.0, _SUPPLIES, "limit", decoupled=False)
         self._card.equip(config.channels)
         super().equip()
 
     def lay_out(self, registers: Registers) -> Mapping[str, Variable]:
-        declared = self.config.variables
-        owned = {each.name for each in declared if each.source is None}
-        self._memory = {name: value for name, value in self._memory.items() if name in owned}
-        return {each.name: _laid_over(registers, each) for each in declared}
+        self._declared = {each.name: each for each in self.config.variables}
+        self._memory = {name: value for name, value in self._memory.items() if self._is_memory(name)}
+        return {name: _laid_over(registers, each) for name, each in self._declared.items()}
+
+    def _is_memory(self, name: str) -> bool:
+        return name in self._declared and self._declared[name].source is None
+
+    def _laid_out(self) -> Registers:
+        """A variable that is new or declared anew begins with what it stands for, even while the program stands."""
+        before = self._declared
+        registers = super()._laid_out()
+        self._shown = {name: value for name, value in self._shown.items() if name in self._declared}
+        sources = self._sources()
+        for name, declared in self._declared.items():
+            if before.get(name) != declared:
+                self._show_variable(declared, sources)
+        return registers
 
     def _obey(self) -> None:
         """Take from the registers what clients have put there."""
-        for declared in self.config.variables:
+        for declared in self._declared.values():
             if not declared.writable:
                 continue
             value = self._variables[declared.name].read()
@@ -93,13 +110,16 @@ class Plc(ModbusController[PlcConfig]):
         for point, value in sources.items():
             if "." not in point:
                 self._tell(point, value if isinstance(value, (bool, int, str)) else _six_digits(value))
-        for declared in self.config.variables:
-            variable = self._variables[declared.name]
-            if declared.source is None:
-                variable.write(self._memory.get(declared.name, declared.initial))
-            else:
-                variable.write(sources[declared.source])
-            self._shown[declared.name] = variable.read()
+        for declared in self._declared.values():
+            self._show_variable(declared, sources)
+
+    def _show_variable(self, declared: PlcVariable, sources: Mapping[str, Value]) -> None:
+        variable = self._variables[declared.name]
+        if declared.source is None:
+            variable.write(self._memory.get(declared.name, declared.initial))
+        else:
+            variable.write(sources[declared.source])
+        self._shown[declared.name] = variable.read()
 
     def _sources(self) -> dict[str, Value]:
         """All that a variable can stand for, as the controller knows it."""

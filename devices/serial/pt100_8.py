@@ -25,6 +25,7 @@ class Pt100(SettableRtuDevice[Pt100Config]):
     Config = Pt100Config
     Process = Thermometry
     identity: ClassVar[Identity] = Identity("Lab Sensors", "PT100-8", "V2.0")
+    live: ClassVar[frozenset[str]] = frozenset({"channels"})
     process: Thermometry
 
     def equip(self) -> None:

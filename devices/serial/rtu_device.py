@@ -64,9 +64,6 @@ class RtuDevice(RegisterDevice[C]):
         """The settings it listens with."""
         return self.config.line
 
-    def is_reached_alike(self, config: C) -> bool:
-        return all(getattr(config, name) == getattr(self.config, name) for name in RtuConfig.model_fields)
-
     async def open(self, unit: ModbusUnit) -> None:
         network = self.host.network
         port = network.serial.port(Port(self.host.name, self.serial_port))

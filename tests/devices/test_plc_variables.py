@@ -251,6 +251,42 @@ def test_stopped_it_keeps_its_registers_and_its_machine_stands() -> None:
     in_lab("plc", story, machine="waterworks", variables=[variable])
 
 
+def test_declaring_variables_while_it_stands_moves_no_setpoint() -> None:
+    """A dose of 0.55 shows as 1 in whole mg/L, and a new variable has never been written."""
+    dose = {"name": "dose", "table": "holding", "address": 0, "source": "dosing_setpoint", "writable": True}
+    fine, coarse = {**dose, "type": "f32"}, {**dose, "type": "u16"}
+    spare = {"name": "spare", "table": "holding", "address": 8, "type": "u16", "initial": 3, "writable": True}
+
+    async def story(lab: Lab) -> None:
+        reader = Reader(lab, unit=1)
+        await declare(lab, fine, mode="STOP")
+        await declare(lab, coarse, spare)
+        assert await reader.holding(0, 1) == [1]
+        assert await reader.holding(8, 1) == [3]
+        assert await reader.write(8, 4)
+        await declare(lab, coarse, spare, mode="RUN")
+        assert lab.device.points()["dosing_setpoint"] == 0.55
+        assert await reader.holding(8, 1) == [4]
+        await declare(lab, coarse, spare, mode="STOP")
+        assert await reader.write(0, 0)
+        assert lab.device.points()["dosing_setpoint"] == 0.55
+        await declare(lab, mode="RUN")
+        assert lab.device.points()["dosing_setpoint"] == 0.0, "written, then run, then taken out of the table"
+
+    in_lab("plc", story, machine="waterworks")
+
+
+def test_another_machine_another_process() -> None:
+    async def story(lab: Lab) -> None:
+        flow = {"name": "q", "table": "input", "address": 0, "type": "f32", "source": "flow"}
+        await declare(lab, flow, machine="waterworks", mode="STOP")
+        await declare(lab, {**flow, "source": "pressure"}, machine="boiler", mode="RUN")
+        assert f32(await Reader(lab, 1).inputs(0, 2)) == pytest.approx(0.8, abs=0.05)
+        assert "flow" not in lab.device.points()
+
+    in_lab("plc", story)
+
+
 WIRES = "pt/+ plc/ai0+, pt/- plc/ai0-, plc/L+ px/BN, plc/M px/BU, px/BK plc/di0"
 
 
