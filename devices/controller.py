@@ -89,6 +89,7 @@ class Controller(RegisterDevice[K]):
         if self.config.firmware == self._firmware:
             await super().start()
         else:
+            self._catch_up()
             self.process.controlled = False
             self._scan_cycle.start()
             self._installing = asyncio.get_running_loop().create_task(self._install(self.config.firmware))

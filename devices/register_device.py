@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from pydantic import Field
 
@@ -17,6 +18,9 @@ from devices.scan import ScanCycle
 from lab.model.plant import HostConfig
 from lab.network.appliance import Appliance, RecordTruth, Value
 from lab.network.host import Host
+
+_STEPS: Final = 2000
+"""In which a process makes up for the time its device was off."""
 
 
 class RegisterConfig(HostConfig):
@@ -34,7 +38,10 @@ C = TypeVar("C", bound=RegisterConfig)
 
 
 class RegisterDevice(Appliance[C]):
-    """Shows a process in registers. The process goes on through restarts and reconfigurations, as boilers do."""
+    """Shows a process in registers.
+
+    The process goes on through restarts and reconfigurations, as boilers do; while the device is off, uncontrolled.
+    """
 
     Process: ClassVar[type[Process]]
     identity: ClassVar[Identity]
@@ -52,6 +59,8 @@ class RegisterDevice(Appliance[C]):
         self._modbus: ModbusUnit | None = None
         self._safe_bands = SafeBands(self.process, record)
         self._scan_cycle = ScanCycle(self.scan_period, self._scan)
+        self._off_since: float | None = None
+        """Seconds on the loop's clock."""
         self.sensors: dict[str, Callable[[Value], Value]] = {}
         """What a bad sensor makes of a process value, by point; the registers show that."""
 
@@ -99,6 +108,7 @@ class RegisterDevice(Appliance[C]):
 
     def begin(self, server_id: int) -> ModbusUnit:
         """Lay out the registers and begin to scan; the unit answers for them."""
+        self._catch_up()
         self.equip()
         registers = self._laid_out()
         self._scan_cycle.start()
@@ -118,7 +128,19 @@ class RegisterDevice(Appliance[C]):
     def end(self) -> None:
         """Scan no more."""
         self._scan_cycle.stop()
+        self._off_since = asyncio.get_running_loop().time()
         self._modbus = None
+
+    def _catch_up(self) -> None:
+        """Let the process live through what the device did not see."""
+        since, self._off_since = self._off_since, None
+        seconds = 0.0 if since is None else asyncio.get_running_loop().time() - since
+        if seconds >= self.scan_period:
+            was_controlled, self.process.controlled = self.process.controlled, False
+            step = max(self.scan_period, seconds / _STEPS)
+            for _ in range(round(seconds / step)):
+                self.process.step(step)
+            self.process.controlled = was_controlled
 
     def points(self) -> Mapping[str, Value]:
         return dict(self._seen)

@@ -69,7 +69,8 @@ class Feeder(Process):
         self.power_factor = clamp(self.wander(self.power_factor, 0.88, 0.015, dt, 90.0), 0.5, 1.0)
         self.frequency = clamp(self.wander(self.frequency, 50.0, 0.015, dt, 30.0), 45.0, 55.0)
         self._measure()
-        self.energy = (self.energy + self.active_power * dt / 3600.0) % ENERGY_ROLLS
+        if self.controlled:  # a meter that is off counts nothing
+            self.energy = (self.energy + self.active_power * dt / 3600.0) % ENERGY_ROLLS
 
     def _measure(self) -> None:
         # The meter knows the secondary current only: a wrong ratio makes everything behind it wrong.

@@ -257,6 +257,35 @@ def test_switched_on_in_stop_it_shows_what_it_had_and_forgets_no_setpoint() -> N
     in_lab("boiler-plc", story, mode="STOP")
 
 
+def test_while_a_controller_is_off_its_plant_is_nobodys() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.until(60)
+        assert lab.device.points()["store_2"] < 5
+        await lab.stop()
+        await lab.until(3 * 3600)
+        await lab.start()
+        assert lab.device.points()["store_2"] > 8
+        assert lab.told("unsafe.store_2") == [False, True]
+        await lab.until(6 * 3600)
+        assert lab.told("unsafe.store_2") == [False, True, False]
+
+    in_lab("cold-plc", story)
+
+
+def test_a_meter_that_is_off_counts_nothing() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.until(60)
+        before = float(lab.device.points()["energy"])
+        await lab.stop()
+        await lab.until(3660)
+        await lab.start()
+        assert float(lab.device.points()["energy"]) == before
+        await lab.until(7260)
+        assert float(lab.device.points()["energy"]) > before + 10
+
+    in_lab("meter-tcp", story)
+
+
 def test_new_firmware_takes_the_device_off_the_network_and_changes_who_it_is() -> None:
     async def story(lab: Lab) -> None:
         reader = Reader(lab, unit=1)
