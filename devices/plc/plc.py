@@ -41,7 +41,7 @@ class Plc(ModbusController[PlcConfig]):
     terminals: ClassVar[tuple[str, ...]] = TERMINALS
     identity: ClassVar[Identity] = Identity("Lab Automation", "PLC-1200", "V2.0")
     live: ClassVar[frozenset[str]] = ModbusController.live | {"channels", "machine", "variables"}
-    scan_period: ClassVar[float] = 0.2
+    scan_period: ClassVar[float] = 0.25
 
     def __init__(self, host: Host, config: PlcConfig, record: RecordTruth) -> None:
         super().__init__(host, config, record)
@@ -49,6 +49,8 @@ class Plc(ModbusController[PlcConfig]):
         self._machine = "none"
         self._declared: dict[str, PlcVariable] = {}
         """The variables that are laid out now, by name."""
+        self._stood_for: set[str | None] = set()
+        """Sources that a variable has."""
         self._memory: dict[str, Value] = {}
         """Of variables without a source."""
         self._shown: dict[str, Value] = {}
@@ -75,6 +77,7 @@ class Plc(ModbusController[PlcConfig]):
 
     def lay_out(self, registers: Registers) -> Mapping[str, Variable]:
         self._declared = {each.name: each for each in self.config.variables}
+        self._stood_for = {each.source for each in self.config.variables}
         self._memory = {name: value for name, value in self._memory.items() if self._is_memory(name)}
         return {name: _laid_over(registers, each) for name, each in self._declared.items()}
 
@@ -109,7 +112,7 @@ class Plc(ModbusController[PlcConfig]):
         sources = self._sources()
         for point, value in sources.items():
             if "." not in point:
-                self._tell(point, value if isinstance(value, (bool, int, str)) else _six_digits(value))
+                self._tell(point, _as_told(value, exactly=point in self._stood_for))
         for declared in self._declared.values():
             self._show_variable(declared, sources)
 
@@ -158,6 +161,8 @@ def _of_channel(name: str, reading: Reading) -> dict[str, Value]:
     return {name: reading.value, f"{name}.raw": reading.raw, f"{name}.status": int(reading.status)}
 
 
-def _six_digits(value: float) -> float:
-    """No finer than anybody measures, so that noise in the seventh digit is no news."""
-    return float(f"{value:.6g}")
+def _as_told(value: Value, *, exactly: bool) -> Value:
+    """What a variable stands for is told to six digits; the rest as a display would show it, or there is no end to it."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if exactly else round(value, 1 if abs(value) >= 1 else 2)
