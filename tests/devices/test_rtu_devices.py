@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from rs485_kit import LINE, Cabinet, daisy, run
+from pymodbus.client import AsyncModbusTcpClient
+from rs485_kit import LINE, SERVER, Cabinet, daisy, run
 
 from devices.serial.settings import BAUD_CODES, SettableConfig
 from lab.wire import modbus
@@ -34,6 +35,29 @@ async def cycle_power(cabinet: Cabinet, name: str) -> None:
 async def configure(cabinet: Cabinet, name: str, **config: Any) -> None:
     kind = next(kind for each, (kind, _) in DEVICES.items() if each == name)
     await cabinet.plant.configure(name, APPLIANCES[kind].Config.model_validate({**DEVICES[name][1], **config}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "identity"),
+    [
+        ("comp-plc", (b"Lab Air Systems", b"GA-75C", b"V4.0")),
+        ("meter", (b"Lab Metering", b"PM-3R", b"V3.2")),
+        ("pt100-8", (b"Lab Sensors", b"PT100-8", b"V2.0")),
+        ("th485", (b"Lab Sensors", b"TH-485", b"V1.4")),
+        ("vib485", (b"Lab Sensors", b"VIB-485", b"V1.1")),
+    ],
+)
+def test_pymodbus_is_told_who_it_is(kind: str, identity: tuple[bytes, ...]) -> None:
+    async def story(cabinet: Cabinet) -> dict[int, bytes]:
+        async def there() -> dict[int, bytes]:
+            async with AsyncModbusTcpClient(SERVER, timeout=3, retries=0) as client:
+                return dict((await client.read_device_information(read_code=1, object_id=0, device_id=11)).information)
+
+        told: dict[int, bytes] = await cabinet.network.hosts["eng"].spawn(there())
+        return told
+
+    told = run(story, with_kind(kind), daisy("ser", *DEVICES))
+    assert tuple(told[number] for number in range(3)) == identity
 
 
 @pytest.mark.parametrize("kind", ["th485", "pt100-8", "vib485"])
