@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from devices.modbus_plc import ModbusPlc, ModbusPlcConfig
+from devices.modbus_plc import ModbusController, ModbusControllerConfig
 from devices.modbus_unit import Identity
 from devices.process.boiler import Boiler
 from devices.registers import Registers, Variable
 from lab.text import Text
 
 
-class BoilerPlc(ModbusPlc[ModbusPlcConfig]):
+class BoilerPlcConfig(ModbusControllerConfig):
+    firmware: Literal["V2.3", "V2.4"] = "V2.3"
+
+
+class BoilerPlc(ModbusController[BoilerPlcConfig]):
     kind: ClassVar[str] = "boiler-plc"
     title: ClassVar[Text] = Text(zh="锅炉控制器", en="Boiler controller")
-    Config = ModbusPlcConfig
+    Config = BoilerPlcConfig
     Process = Boiler
     identity: ClassVar[Identity] = Identity("Lab Thermal Works", "BLR-4", "V2.3")
-    setpoints: ClassVar[tuple[str, ...]] = ("pressure_setpoint", "level_setpoint", "burner_enable")
 
     def lay_out(self, registers: Registers) -> Mapping[str, Variable]:
         inputs, holding = registers.input_registers, registers.holding_registers

@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from devices.modbus_plc import ModbusPlc, ModbusPlcConfig
+from devices.modbus_plc import ModbusController, ModbusControllerConfig
 from devices.modbus_unit import Identity
 from devices.process.injection import InjectionMachine
 from devices.registers import Registers, Variable, WordOrder
 from lab.text import Text
 
 
-class ImmPlcConfig(ModbusPlcConfig):
+class ImmPlcConfig(ModbusControllerConfig):
+    firmware: Literal["V3.1", "V3.2"] = "V3.1"
     base: int = Field(default=0, ge=0, le=65000)
     """Added to every address of a holding register."""
     swap_words: bool = False
     """Whether the two f32 change their word orders with one another."""
 
 
-class ImmPlc(ModbusPlc[ImmPlcConfig]):
+class ImmPlc(ModbusController[ImmPlcConfig]):
     kind: ClassVar[str] = "imm-plc"
     title: ClassVar[Text] = Text(zh="注塑机控制器", en="Injection moulding machine controller")
     Config = ImmPlcConfig
     Process = InjectionMachine
     identity: ClassVar[Identity] = Identity("Lab Plastics Machinery", "IMM-200", "V3.1")
-    setpoints: ClassVar[tuple[str, ...]] = (
-        "zone_1_setpoint",
-        "zone_2_setpoint",
-        "zone_3_setpoint",
-        "zone_4_setpoint",
-        "remote_stop",
-    )
+    live: ClassVar[frozenset[str]] = ModbusController.live | {"base", "swap_words"}
 
     def lay_out(self, registers: Registers) -> Mapping[str, Variable]:
         holding, base = registers.holding_registers, self.config.base

@@ -1,4 +1,4 @@
-"""A controller on Modbus TCP."""
+"""A device on Modbus TCP."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import TypeVar
 
 from pydantic import Field
 
+from devices.controller import Controller, ControllerConfig
 from devices.modbus_server import ModbusServer, Stranger
-from devices.register_device import RegisterDevice
-from lab.model.plant import HostConfig
+from devices.modbus_unit import ModbusUnit
+from devices.register_device import RegisterConfig, RegisterDevice
 from lab.network.appliance import RecordTruth
 from lab.network.host import Host
 from lab.wire.modbus import PORT
 
 
-class ModbusPlcConfig(HostConfig):
-    """What every Modbus controller lets one configure."""
+class ModbusPlcConfig(RegisterConfig):
+    """What every Modbus TCP device lets one configure."""
 
     unit: int = Field(default=1, ge=1, le=247)
     """Unit id it answers to."""
@@ -27,6 +28,7 @@ class ModbusPlcConfig(HostConfig):
     """What a request for another unit gets: silence, or gateway exception 0x0B."""
     port: int = Field(default=PORT, ge=1, le=65535)
     max_connections: int = Field(default=8, ge=1, le=64)
+    """A client that comes when there are so many already is cut off at once."""
 
 
 C = TypeVar("C", bound=ModbusPlcConfig)
@@ -39,18 +41,27 @@ class ModbusPlc(RegisterDevice[C]):
         super().__init__(host, config, record)
         self._server: ModbusServer | None = None
 
-    async def start(self) -> None:
-        unit = self.begin(self.config.unit)
-        ids = (self.config.unit, 0, 255) if self.config.direct else (self.config.unit,)
-        self._server = ModbusServer(
-            dict.fromkeys(ids, unit),
+    @property
+    def unit(self) -> int:
+        return self.config.unit
+
+    async def open(self, unit: ModbusUnit) -> None:
+        self._server = self.make_server(unit)
+        await self._server.start(port=self.config.port)
+
+    def make_server(self, unit: ModbusUnit) -> ModbusServer:
+        return ModbusServer(
+            self.by_id(unit),
             strangers=self.config.unknown_unit,
             max_connections=self.config.max_connections,
         )
-        await self._server.start(port=self.config.port)
 
-    async def stop(self) -> None:
-        self.end()
+    def by_id(self, unit: ModbusUnit) -> Mapping[int, ModbusUnit]:
+        """The unit under every id it answers to."""
+        ids = (self.config.unit, 0, 255) if self.config.direct else (self.config.unit,)
+        return dict.fromkeys(ids, unit)
+
+    async def close(self) -> None:
         if self._server is not None:
             await self._server.stop()
             self._server = None
@@ -58,3 +69,14 @@ class ModbusPlc(RegisterDevice[C]):
     def status(self) -> Mapping[str, object]:
         connections = self._server.connections if self._server is not None else 0
         return {"unit": self.config.unit, "connections": connections, **self._seen}
+
+
+class ModbusControllerConfig(ControllerConfig, ModbusPlcConfig):
+    """What every controller on Modbus TCP lets one configure."""
+
+
+M = TypeVar("M", bound=ModbusControllerConfig)
+
+
+class ModbusController(Controller[M], ModbusPlc[M]):
+    """A controller whose clients come by Modbus TCP."""

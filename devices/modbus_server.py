@@ -67,7 +67,8 @@ class ModbusServer:
             connection.cut()
         await asyncio.gather(*(connection.lost for connection in open_now))
 
-    def has_room(self) -> bool:
+    def admit(self) -> bool:
+        """Whether a client that has just come may stay."""
         return len(self._connections) < self._max_connections
 
     def answer(self, adu: Adu[Request]) -> bytes:
@@ -104,7 +105,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if self._server.has_room():
+        if self._server.admit():
             self._connections.add(self)
         else:
             transport.abort()

@@ -18,6 +18,8 @@ from lab.wire.modbus import DeviceIdAccess, DeviceObject, Diagnostic, ExceptionC
 _ROOM_FOR_OBJECTS: Final = modbus.MAX_PDU - 7
 _LAST_BASIC_OBJECT, _LAST_REGULAR_OBJECT = 2, 6
 _ANY_WORD: Final = range(0x10000)
+MAX_REGISTERS: Final = 125
+"""In one request, where the device does not allow less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class ModbusUnit:
         *,
         written: Callable[[], None] = lambda: None,
         server_id: int = 1,
+        max_registers: int = MAX_REGISTERS,
     ) -> None:
         self.registers = registers
         self.identity = identity
@@ -132,6 +135,7 @@ class ModbusUnit:
         self._objects = identity.objects()
         self._written = written
         self._server_id = server_id
+        self._max_registers = max_registers
 
     def answer(self, request: Request, *, broadcast: bool = False) -> Response | None:
         """The response to a request addressed to this device; None where it stays silent."""
@@ -162,12 +166,21 @@ class ModbusUnit:
         return modbus.BitsRead(2, _read(self.registers.discrete_inputs.values, request.address, request.quantity))
 
     def _read_holding_registers(self, request: modbus.ReadHoldingRegisters) -> Response:
-        return modbus.RegistersRead(
-            3, _read(self.registers.holding_registers.values, request.address, request.quantity)
-        )
+        return modbus.RegistersRead(3, self._read_words(self.registers.holding_registers, request))
 
     def _read_input_registers(self, request: modbus.ReadInputRegisters) -> Response:
-        return modbus.RegistersRead(4, _read(self.registers.input_registers.values, request.address, request.quantity))
+        return modbus.RegistersRead(4, self._read_words(self.registers.input_registers, request))
+
+    def _read_words(
+        self, table: WordTable, request: modbus.ReadHoldingRegisters | modbus.ReadInputRegisters
+    ) -> tuple[int, ...]:
+        self._check_quantity(request.quantity)
+        return _read(table.values, request.address, request.quantity)
+
+    def _check_quantity(self, quantity: int) -> None:
+        """What a device does not take at once is no legal quantity for it (the state diagrams of section 6)."""
+        if quantity > self._max_registers:
+            raise _Refused(ExceptionCode.ILLEGAL_DATA_VALUE)
 
     def _write_single_coil(self, request: modbus.WriteSingleCoil) -> Response:
         self._write(self.registers.coils, request.address, (request.value,))
@@ -193,12 +206,14 @@ class ModbusUnit:
 
     def _read_write_multiple_registers(self, request: modbus.ReadWriteMultipleRegisters) -> Response:
         words = self.registers.holding_registers
+        self._check_quantity(request.read_quantity)
         _read(words.values, request.read_address, request.read_quantity)  # a request refused has written nothing
         self._write_words(request.write_address, request.values)
         return modbus.RegistersRead(23, _read(words.values, request.read_address, request.read_quantity))
 
     def _write_words(self, address: int, values: Sequence[int]) -> None:
         words = self.registers.holding_registers
+        self._check_quantity(len(values))
         for place, value in enumerate(values, address):
             if place in words.writable and value not in words.limits.get(place, _ANY_WORD):
                 raise _Refused(ExceptionCode.ILLEGAL_DATA_VALUE)

@@ -7,7 +7,9 @@ holes in it.
 from __future__ import annotations
 
 import struct
+from collections.abc import Container
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Final, Literal, get_args
 
 from lab.network.appliance import Value
@@ -19,6 +21,8 @@ Form = Literal["u16", "i16", "u32", "i32", "f32"]
 
 _FORMS: Final = {form: struct.Struct(f"!{code}") for form, code in zip(get_args(Form), "HhIif", strict=True)}
 _LIMITS: Final = {"u16": (0, 0xFFFF), "i16": (-0x8000, 0x7FFF), "u32": (0, 0xFFFFFFFF), "i32": (-(2**31), 2**31 - 1)}
+_LARGEST: Final = (2 - 2**-23) * 2.0**127
+"""Of the finite numbers an f32 can be."""
 _WORD: Final = struct.Struct("!H")
 _PAIR: Final = struct.Struct("!HH")
 
@@ -37,10 +41,10 @@ class Number:
         """Show a value in engineering units, rounded to the step and held within the range of the form."""
         assert not isinstance(value, str)
         if self.form == "f32":
-            data = _FORMS["f32"].pack(value)
+            data = _FORMS["f32"].pack(min(max(value, -_LARGEST), _LARGEST) if isfinite(value) else value)
         else:
             low, high = _LIMITS[self.form]
-            data = _FORMS[self.form].pack(min(max(round(value / self.scale), low), high))
+            data = _FORMS[self.form].pack(round(min(max(value / self.scale, low), high)))
         if len(data) == 2:
             (self.words[self.address],) = _WORD.unpack(data)
         else:
@@ -72,7 +76,28 @@ class Bit:
         return self.bits[self.address]
 
 
-Variable = Number | Bit
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One bit of a register, 0 the least significant."""
+
+    words: dict[int, int]
+    address: int
+    bit: int
+
+    def write(self, value: Value) -> None:
+        mask = 1 << self.bit
+        self.words[self.address] = self.words[self.address] & ~mask | mask * bool(value)
+
+    def read(self) -> Value:
+        return bool(self.words[self.address] >> self.bit & 1)
+
+
+Variable = Number | Bit | Flag
+
+
+def width(form: Form) -> int:
+    """Registers that a number takes."""
+    return _FORMS[form].size // 2
 
 
 @dataclass(slots=True)
@@ -97,17 +122,31 @@ class WordTable:
     values: dict[int, int] = field(default_factory=dict)
     writable: set[int] = field(default_factory=set)
     """Addresses a client may write."""
-    limits: dict[int, range] = field(default_factory=dict)
+    limits: dict[int, Container[int]] = field(default_factory=dict)
     """What a client may write there, where the device takes not just anything."""
+    flags: dict[int, set[int]] = field(default_factory=dict)
+    """Bits that have variables, by the address of their register."""
 
     def number(
         self, address: int, form: Form, scale: float = 1.0, order: WordOrder = "ABCD", *, writable: bool = False
     ) -> Number:
         """Lay a variable over one or two registers; raises ValueError where there is one already."""
-        span = range(address, address + _FORMS[form].size // 2)
+        span = range(address, address + width(form))
         _claim(self.values, self.writable, span, writable)
         self.values.update(dict.fromkeys(span, 0))
         return Number(self.values, address, form, scale, order)
+
+    def flag(self, address: int, bit: int, *, writable: bool = False) -> Flag:
+        """Lay a variable over one bit of a register, which it may share with other bits only; raises ValueError."""
+        if address not in self.flags:
+            _claim(self.values, self.writable, range(address, address + 1), writable)
+            self.values[address] = 0
+        elif bit in self.flags[address]:
+            raise ValueError(f"bit {bit} of address {address} is taken")
+        elif writable is not (address in self.writable):
+            raise ValueError(f"the bits of address {address} are not alike writable")
+        self.flags.setdefault(address, set()).add(bit)
+        return Flag(self.values, address, bit)
 
 
 @dataclass(slots=True)

@@ -8,14 +8,18 @@ from typing import Any, Final
 
 from devices.boiler_plc import BoilerPlc
 from devices.cnc_plc import CncPlc
+from devices.cold_plc import ColdPlc
 from devices.fw_ind import FwInd
 from devices.gap.gap import Gap
 from devices.ids.ids import Ids
 from devices.imm_plc import ImmPlc
 from devices.outside import Outside
+from devices.pack_line import PackLine
 from devices.platform.appliance import Platform
+from devices.plc.plc import Plc
 from devices.rfid.rfid_reader import RfidReader
 from devices.router import Router
+from devices.rtu_old import RtuOld
 from devices.serial.comp_plc import CompPlc
 from devices.serial.meter import Meter, MeterTcp
 from devices.serial.pt100_8 import Pt100
@@ -38,6 +42,7 @@ from devices.signals.transmitters import (
 )
 from devices.sw_ind import SwInd, SwInd12, SwInd16
 from devices.vpn.gateway import VpnGateway
+from devices.water_plc import WaterPlc
 from devices.workstation import Workstation
 from lab.network.appliance import Appliance
 
@@ -45,6 +50,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     ApInd,
     BoilerPlc,
     CncPlc,
+    ColdPlc,
     CompPlc,
     DryContact,
     Element,
@@ -60,6 +66,8 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     MeterTcp,
     Outside,
     Platform,
+    PackLine,
+    Plc,
     PowerSupply,
     PressureTransmitter,
     ProximityNpn,
@@ -68,6 +76,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     Resistor,
     RfidReader,
     Router,
+    RtuOld,
     Sersrv,
     Server,
     SwInd,
@@ -78,6 +87,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     VpnGateway,
     Th485,
     Vib485,
+    WaterPlc,
     Workstation,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 from typing import ClassVar
 
@@ -11,6 +12,8 @@ LOW_WATER = -100.0
 """mm; the burner trips below, and may start again 20 mm above."""
 HIGH_PRESSURE = 1.05
 """MPa; the burner trips above, and may start again 0.1 MPa below."""
+RELIEF_OPENS, RELIEF_CLOSES = 1.20, 1.10
+"""MPa of the safety valve, which knows no controller."""
 PURGE = 15.0
 """Seconds of air through the furnace before a flame is lit."""
 GAS_METER = 0xFFFFFFFF * 0.1
@@ -33,6 +36,8 @@ class Boiler(Process):
         "level_setpoint",
         "burner_enable",
     )
+    setpoints: ClassVar[tuple[str, ...]] = ("pressure_setpoint", "level_setpoint", "burner_enable")
+    safe: ClassVar[Mapping[str, tuple[float, float]]] = {"pressure": (0.50, 1.00), "drum_level": (-90.0, 90.0)}
 
     def __init__(self, random: Random) -> None:
         super().__init__(random)
@@ -64,6 +69,7 @@ class Boiler(Process):
         self._firing = self._demand
         self._swell = 0.0
         self._purged = 0.0
+        self._relief_is_open = False
 
     def advance(self, dt: float) -> None:
         self._trip()
@@ -73,9 +79,14 @@ class Boiler(Process):
         self._integral = clamp(self._integral + 0.08 * error * dt, 0.0, 1.0)
         wanted = clamp(self._integral + 5.0 * error, 0.1, 1.0) if self.flame else 0.0
         self._firing = approach(self._firing, wanted, dt, 4.0)
-        self.pressure = clamp(self.pressure + 0.004 * (self._firing - self._demand) * dt, 0.0, 1.4)
+        self._relief_is_open = self.pressure > (RELIEF_CLOSES if self._relief_is_open else RELIEF_OPENS)
+        steam = self._demand * min(self.pressure / 0.4, 1.0) + self._relief_is_open
+        self.pressure = clamp(self.pressure + 0.004 * (self._firing - steam) * dt, 0.0, 1.4)
         self._swell = self.wander(self._swell, 0.0, 0.8, dt, 3.0)
-        level = approach(self.drum_level, clamp(self.level_setpoint, -150.0, 150.0), dt, 60.0)
+        if self.controlled:
+            level = approach(self.drum_level, clamp(self.level_setpoint, -150.0, 150.0), dt, 60.0)
+        else:  # the feed-water valve is closed, and what is drawn as steam is gone
+            level = self.drum_level - 0.3 * steam * dt
         self.drum_level = clamp(level + self._swell * min(dt, 1.0), -150.0, 150.0)
         flue_gas = 115.0 + 150.0 * self._firing
         self.flue_gas_temperature = self.wander(
@@ -92,7 +103,7 @@ class Boiler(Process):
         self.high_pressure = self.pressure > HIGH_PRESSURE - 0.1 * self.high_pressure
 
     def _light(self, dt: float) -> None:
-        if not self.burner_enable or self.low_water_trip or self.high_pressure:
+        if not self.controlled or not self.burner_enable or self.low_water_trip or self.high_pressure:
             self.flame = False
             self._purged = 0.0
         elif not self.flame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from random import Random
 from typing import ClassVar
@@ -43,6 +44,10 @@ class Compressor(Process):
         "current",
         "alarm",
     )
+    safe: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "outlet_pressure": (0.50, 0.85),
+        "outlet_temperature": (0.0, HOT),
+    }
 
     def __init__(self, random: Random) -> None:
         super().__init__(random)
@@ -60,6 +65,8 @@ class Compressor(Process):
         self.alarm = int(Alarm.NONE)
         self._demand = random.uniform(0.5, 0.8)
         """Air drawn, as a share of what the compressor delivers."""
+        self._halted = False
+        """Whether it stands because its controller does."""
 
     def advance(self, dt: float) -> None:
         self._supervise()
@@ -78,6 +85,11 @@ class Compressor(Process):
         self.load_hours = (self.load_hours + loaded * dt / 3600.0) % 2**32
 
     def _supervise(self) -> None:
+        if not self.controlled:
+            self.state, self._halted = State.STOPPED.value, True
+            return
+        if self._halted:
+            self.state, self._halted = State.UNLOADED.value, False
         if self.state == State.FAULT and self.outlet_temperature > COOLED_DOWN:
             return
         if self.outlet_temperature >= TOO_HOT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from random import Random
 from typing import ClassVar
 
@@ -28,6 +29,14 @@ class Feeder(Process):
         "energy",
         "ct_ratio",
     )
+    setpoints: ClassVar[tuple[str, ...]] = ("ct_ratio",)
+    safe: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "voltage_a": (207.0, 253.0),
+        "voltage_b": (207.0, 253.0),
+        "voltage_c": (207.0, 253.0),
+        "frequency": (49.5, 50.5),
+    }
+    """IEC 60038 (230 V, 10 % either way) and GB/T 15945."""
 
     def __init__(self, random: Random) -> None:
         super().__init__(random)
@@ -60,7 +69,8 @@ class Feeder(Process):
         self.power_factor = clamp(self.wander(self.power_factor, 0.88, 0.015, dt, 90.0), 0.5, 1.0)
         self.frequency = clamp(self.wander(self.frequency, 50.0, 0.015, dt, 30.0), 45.0, 55.0)
         self._measure()
-        self.energy = (self.energy + self.active_power * dt / 3600.0) % ENERGY_ROLLS
+        if self.controlled:  # a meter that is off counts nothing
+            self.energy = (self.energy + self.active_power * dt / 3600.0) % ENERGY_ROLLS
 
     def _measure(self) -> None:
         # The meter knows the secondary current only: a wrong ratio makes everything behind it wrong.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from random import Random
 from typing import ClassVar
@@ -10,6 +11,8 @@ from devices.process.process import Process, approach
 
 COLD = 20.0
 """K below its set-point at which a zone stops the machine."""
+ROOM = 20.0
+"""°C to which a barrel without heating cools."""
 ZONE_ALARM = 100
 """Alarm code of a zone that is too cold, plus the zone's number."""
 
@@ -40,6 +43,21 @@ class InjectionMachine(Process):
         "zone_4_setpoint",
         "remote_stop",
     )
+    setpoints: ClassVar[tuple[str, ...]] = (
+        "zone_1_setpoint",
+        "zone_2_setpoint",
+        "zone_3_setpoint",
+        "zone_4_setpoint",
+        "remote_stop",
+    )
+    safe: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "state": (State.AUTO, State.MANUAL),
+        "zone_1": (180.0, 210.0),
+        "zone_2": (195.0, 225.0),
+        "zone_3": (205.0, 235.0),
+        "zone_4": (210.0, 240.0),
+    }
+    """°C between which the melt flows and does not char; a stop lets it stand in the barrel."""
 
     def __init__(self, random: Random) -> None:
         super().__init__(random)
@@ -70,7 +88,7 @@ class InjectionMachine(Process):
     def advance(self, dt: float) -> None:
         self._heat(dt)
         self.alarm_code = self._alarm()
-        if self.remote_stop:
+        if self.remote_stop or not self.controlled:
             self.state = State.STOP.value
         elif self.alarm_code:
             self.state = State.ALARM.value
@@ -85,7 +103,8 @@ class InjectionMachine(Process):
 
     def _heat(self, dt: float) -> None:
         for zone in range(1, 5):
-            target = min(max(getattr(self, f"zone_{zone}_setpoint"), 20.0), 400.0)
+            wanted = getattr(self, f"zone_{zone}_setpoint") if self.controlled else ROOM
+            target = min(max(wanted, ROOM), 400.0)
             warmed = approach(getattr(self, f"zone_{zone}"), target, dt, 120.0)
             setattr(self, f"zone_{zone}", self.wander(warmed, target, 0.5, dt, 900.0))
 

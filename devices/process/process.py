@@ -16,9 +16,15 @@ class Process(ABC):
 
     points: ClassVar[tuple[str, ...]]
     """The attributes that can be measured or set, by the names scenarios use."""
+    setpoints: ClassVar[tuple[str, ...]] = ()
+    """Those that clients of its controller may write, and that the process obeys."""
+    safe: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """Lowest and highest value with which nobody and nothing comes to harm, by point."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
+        self.controlled = True
+        """Whether a controller works; without one, everything it drives is in the position it takes without power."""
         self._held: dict[str, Value] = {}
 
     @abstractmethod

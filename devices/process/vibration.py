@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 from typing import ClassVar
 
@@ -12,6 +13,8 @@ AMBIENT = 25.0
 
 class Vibration(Process):
     points: ClassVar[tuple[str, ...]] = ("velocity", "temperature")
+    safe: ClassVar[Mapping[str, tuple[float, float]]] = {"velocity": (0.0, 7.1), "temperature": (0.0, 95.0)}
+    """ISO 10816-3 calls more than 7.1 mm/s damage to a medium machine."""
 
     def __init__(self, random: Random) -> None:
         super().__init__(random)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+from devices.controller import Controller, ControllerConfig
 from devices.modbus_unit import Identity
 from devices.process.compressor import Compressor
 from devices.registers import Registers, Variable
@@ -12,12 +13,16 @@ from devices.serial.rtu_device import RtuConfig, RtuDevice
 from lab.text import Text
 
 
-class CompPlc(RtuDevice[RtuConfig]):
+class CompPlcConfig(ControllerConfig, RtuConfig):
+    firmware: Literal["V4.0", "V4.1"] = "V4.0"
+
+
+class CompPlc(Controller[CompPlcConfig], RtuDevice[CompPlcConfig]):
     """Its registers can only be read: whoever wants to stop it goes there."""
 
     kind: ClassVar[str] = "comp-plc"
     title: ClassVar[Text] = Text(zh="空压机控制器", en="Air compressor controller")
-    Config = RtuConfig
+    Config = CompPlcConfig
     Process = Compressor
     identity: ClassVar[Identity] = Identity("Lab Air Systems", "GA-75C", "V4.0")
 

@@ -33,7 +33,6 @@ class Meter(RtuDevice[RtuConfig]):
     Config = RtuConfig
     Process = Feeder
     identity: ClassVar[Identity] = Identity("Lab Metering", "PM-3R", "V3.2")
-    setpoints: ClassVar[tuple[str, ...]] = ("ct_ratio",)
 
     def lay_out(self, registers: Registers) -> Mapping[str, Variable]:
         return _lay_out(registers)
@@ -45,7 +44,6 @@ class MeterTcp(ModbusPlc[ModbusPlcConfig]):
     Config = ModbusPlcConfig
     Process = Feeder
     identity: ClassVar[Identity] = Identity("Lab Metering", "PM-3E", "V3.2")
-    setpoints: ClassVar[tuple[str, ...]] = ("ct_ratio",)
 
     def lay_out(self, registers: Registers) -> Mapping[str, Variable]:
         return _lay_out(registers)

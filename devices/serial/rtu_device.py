@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import Field
 
-from devices.register_device import RegisterDevice
+from devices.modbus_unit import ModbusUnit
+from devices.register_device import RegisterConfig, RegisterDevice
 from devices.serial.rtu_server import RtuServer
 from lab.model.frame import Port
-from lab.model.plant import HostConfig
 from lab.network.appliance import RecordTruth
 from lab.network.host import Host
 from lab.network.serial.line import LineSettings
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lab.network.fabric import Network
 
 
-class RtuConfig(HostConfig):
+class RtuConfig(RegisterConfig):
     """What is set at every such device, by switches or a programming tool."""
 
     unit: int = Field(default=1, ge=1, le=MAX_UNIT)
@@ -57,7 +57,6 @@ class RtuDevice(RegisterDevice[C]):
 
     @property
     def unit(self) -> int:
-        """The unit id it answers to."""
         return self.config.unit
 
     @property
@@ -65,11 +64,10 @@ class RtuDevice(RegisterDevice[C]):
         """The settings it listens with."""
         return self.config.line
 
-    async def start(self) -> None:
+    async def open(self, unit: ModbusUnit) -> None:
         network = self.host.network
         port = network.serial.port(Port(self.host.name, self.serial_port))
         port.equip(termination=self.config.termination)
-        unit = self.begin(self.unit)
         self._server = RtuServer(
             port,
             network.loop,
@@ -79,8 +77,7 @@ class RtuDevice(RegisterDevice[C]):
             response_delay=self.config.response_delay,
         )
 
-    async def stop(self) -> None:
-        self.end()
+    async def close(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -16,7 +16,7 @@ from lab.network.serial.rtu import RtuLink
 from lab.network.timer import Timer
 from lab.wire.malformed import Malformed
 from lab.wire.modbus import decode_request
-from lab.wire.modbus.rtu import BROADCAST, Framed, RtuAdu, decode_rtu
+from lab.wire.modbus.rtu import BROADCAST, Framed, RtuAdu, decode_framed
 
 _EXCEPTION: Final = 0x80
 _SPREAD: Final = 0.2
@@ -51,9 +51,7 @@ class RtuServer:
 
     def _took(self, framed: Framed) -> None:
         try:
-            if not framed.is_whole:
-                raise Malformed("flawed characters or a gap")
-            adu = decode_rtu(framed.data)
+            adu = decode_framed(framed)
         except Malformed:
             self.garbled += 1
             return

@@ -19,21 +19,16 @@ from devices.modbus_server import ModbusServer
 from devices.modbus_unit import Identity, ModbusUnit
 from devices.registers import Registers, Variable
 from devices.scan import ScanCycle
-from devices.signals.channel import AnalogChannel, DigitalChannel, Reading, Status
-from lab.model.frame import Port
-from lab.model.plant import Strict
+from devices.signals.channel import Reading, Status
+from devices.signals.input_card import ANALOG, DIGITAL, TERMINALS, Channels, InputCard
 from lab.network.appliance import Appliance, RecordTruth, Value
 from lab.network.host import Host
-from lab.network.signals.inputs import AnalogInput, DigitalInput
 from lab.network.signals.power import Feed, feed
 from lab.text import Text
 
 if TYPE_CHECKING:
     from lab.network.fabric import Network
 
-ANALOG: Final = tuple(f"ai{number}" for number in range(4))
-DIGITAL: Final = tuple(f"di{number}" for number in range(8))
-_ENDS: Final = ("+", "-", "i+", "i-")
 _SCAN: Final = 0.1
 """Seconds of a conversion cycle."""
 _DRAWS: Final = 0.15
@@ -47,31 +42,6 @@ SAID: Final = {
 ON, OFF = Text(zh="通", en="on"), Text(zh="断", en="off")
 
 
-class Channels(Strict):
-    """As delivered: voltages, and inputs for PNP switches."""
-
-    ai0: AnalogChannel = AnalogChannel()
-    ai1: AnalogChannel = AnalogChannel()
-    ai2: AnalogChannel = AnalogChannel()
-    ai3: AnalogChannel = AnalogChannel()
-    di0: DigitalChannel = DigitalChannel()
-    di1: DigitalChannel = DigitalChannel()
-    di2: DigitalChannel = DigitalChannel()
-    di3: DigitalChannel = DigitalChannel()
-    di4: DigitalChannel = DigitalChannel()
-    di5: DigitalChannel = DigitalChannel()
-    di6: DigitalChannel = DigitalChannel()
-    di7: DigitalChannel = DigitalChannel()
-
-    @property
-    def analog(self) -> tuple[AnalogChannel, ...]:
-        return (self.ai0, self.ai1, self.ai2, self.ai3)
-
-    @property
-    def digital(self) -> tuple[DigitalChannel, ...]:
-        return (self.di0, self.di1, self.di2, self.di3, self.di4, self.di5, self.di6, self.di7)
-
-
 class IoModuleConfig(ModbusPlcConfig):
     channels: Channels = Field(default_factory=Channels)
 
@@ -82,20 +52,13 @@ class IoModule(Appliance[IoModuleConfig]):
     kind: ClassVar[str] = "io-module"
     title: ClassVar[Text] = Text(zh="远程 I/O 模块", en="Remote I/O station")
     Config = IoModuleConfig
-    terminals: ClassVar[tuple[str, ...]] = (
-        "L+",
-        "M",
-        *(name + end for name in ANALOG for end in _ENDS),
-        *DIGITAL,
-    )
+    terminals: ClassVar[tuple[str, ...]] = TERMINALS
     identity: ClassVar[Identity] = Identity("Lab Automation", "RIO-48", "V1.2")
 
     def __init__(self, host: Host, config: IoModuleConfig, record: RecordTruth) -> None:
         super().__init__(host, config, record)
-        part = host.network.circuit.part
-        self._feed = part(f"{host.name}/feed", Feed)
-        self._analog = tuple(part(f"{host.name}/{name}", AnalogInput) for name in ANALOG)
-        self._digital = tuple(part(f"{host.name}/{name}", DigitalInput) for name in DIGITAL)
+        self._feed = host.network.circuit.part(f"{host.name}/feed", Feed)
+        self._card = InputCard(host.network, host.name)
         self._server: ModbusServer | None = None
         self._readings: tuple[Reading, ...] = ()
         self._variables: dict[str, Variable] = {}
@@ -105,27 +68,19 @@ class IoModule(Appliance[IoModuleConfig]):
     @classmethod
     def hardware(cls, network: Network, name: str) -> Host:
         host = super().hardware(network, name)
-        circuit = network.circuit
-        supply = feed(network, name, amperes=_DRAWS)
-        plus, minus = Port(name, "L+"), Port(name, "M")
-        for channel in ANALOG:
-            one, two, three, four = (Port(name, channel + end) for end in _ENDS)
-            circuit.add(f"{name}/{channel}", AnalogInput(one, two, three, four, minus, supply))
-        for channel in DIGITAL:
-            circuit.add(f"{name}/{channel}", DigitalInput(Port(name, channel), plus, minus))
+        InputCard.install(network, name, feed(network, name, amperes=_DRAWS))
         return host
 
     async def start(self) -> None:
         config, registers = self.config, Registers()
-        self._equip()
+        self._card.equip(config.channels)
         self._lay_out(registers)
         self._readings = ()
         self._scan()
         self._show_digital()
         self._scan_cycle.start()
-        for digital in self._digital:
-            digital.changed = self._show_digital
-        unit = ModbusUnit(registers, self.identity, server_id=config.unit)
+        self._card.watch(self._show_digital)
+        unit = ModbusUnit(registers, self.identity, server_id=config.unit, max_registers=config.max_registers)
         ids = (config.unit, 0, 255) if config.direct else (config.unit,)
         self._server = ModbusServer(
             dict.fromkeys(ids, unit), strangers=config.unknown_unit, max_connections=config.max_connections
@@ -134,19 +89,10 @@ class IoModule(Appliance[IoModuleConfig]):
 
     async def stop(self) -> None:
         self._scan_cycle.stop()
-        for digital in self._digital:
-            digital.changed = _ignore
+        self._card.watch(_ignore)
         if self._server is not None:
             await self._server.stop()
             self._server = None
-
-    def _equip(self) -> None:
-        channels = self.config.channels
-        for analog, analog_channel in zip(self._analog, channels.analog, strict=True):
-            analog.equip(analog_channel.mode, analog_channel.wiring)
-        for digital, digital_channel in zip(self._digital, channels.digital, strict=True):
-            digital.equip(sourcing=digital_channel.type == "sourcing")
-        self.host.network.circuit.settle()
 
     def _lay_out(self, registers: Registers) -> None:
         inputs, bits, variables = registers.input_registers, registers.discrete_inputs, self._variables
@@ -160,10 +106,7 @@ class IoModule(Appliance[IoModuleConfig]):
             variables[f"{name}_count"] = inputs.number(20 + place, "u16")
 
     def _scan(self) -> None:
-        channels = self.config.channels.analog
-        readings = tuple(
-            channel.convert(analog.reading) for channel, analog in zip(channels, self._analog, strict=True)
-        )
+        readings = self._card.readings()
         if readings != self._readings:
             self._readings = readings
             for name, reading in zip(ANALOG, readings, strict=True):
@@ -172,7 +115,7 @@ class IoModule(Appliance[IoModuleConfig]):
                 self._show(name, reading.value)
 
     def _show_digital(self) -> None:
-        for name, digital in zip(DIGITAL, self._digital, strict=True):
+        for name, digital in zip(DIGITAL, self._card.digital, strict=True):
             self._show(name, digital.is_on)
             self._show(f"{name}_count", digital.edges & 0xFFFF)
 
@@ -192,7 +135,7 @@ class IoModule(Appliance[IoModuleConfig]):
         for name, reading, channel in zip(ANALOG, self._readings, self.config.channels.analog, strict=False):
             unit = channel.unit or ("°C" if channel.type == "pt100" else "")
             shown[name] = f"{reading.value:.3f} {unit} ({channel.type}, {SAID[reading.status]})"
-        for name, digital in zip(DIGITAL, self._digital, strict=True):
+        for name, digital in zip(DIGITAL, self._card.digital, strict=True):
             shown[name] = str(ON if digital.is_on else OFF)
         return shown
 

@@ -29,7 +29,7 @@ class Lab:
         there = {"interfaces": {"eth0": {"address": "10.0.0.2/24"}}}
         appliance = KINDS[kind]
         settings = appliance.Config.model_validate({**here, **config})
-        self.host = self.network.add_host("device")
+        self.host = appliance.hardware(self.network, "device")
         self.host.configure(settings)
         self.pc = self.network.add_host("pc")
         self.pc.configure(HostConfig.model_validate(there))

@@ -2,67 +2,17 @@
 
 from __future__ import annotations
 
-import struct
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from device_kit import Lab, in_lab
+from modbus_kit import Reader, f32, i16, u32
 from pydantic import ValidationError
-from pymodbus.client import AsyncModbusTcpClient
 
 from devices.boiler_plc import BoilerPlc
 from devices.imm_plc import ImmPlc
 from devices.registry import KINDS
 from lab.network.appliance import Value
-
-
-def i16(word: int) -> int:
-    return word - 0x10000 if word & 0x8000 else word
-
-
-def u32(words: list[int]) -> int:
-    return words[0] << 16 | words[1]
-
-
-def f32(words: list[int]) -> float:
-    value: float = struct.unpack("!f", struct.pack("!HH", *words))[0]
-    return value
-
-
-class Reader:
-    """Reads a device as a person with a manual would."""
-
-    def __init__(self, lab: Lab, unit: int) -> None:
-        self.lab, self.unit = lab, unit
-
-    async def _ask(self, deed: str, *arguments: Any, **options: Any) -> Any:
-        async def ask() -> Any:
-            async with AsyncModbusTcpClient("10.0.0.1", timeout=1, retries=0) as client:
-                return await getattr(client, deed)(*arguments, device_id=self.unit, **options)
-
-        return await self.lab.from_pc(ask)
-
-    async def inputs(self, address: int, count: int) -> list[int]:
-        return list((await self._ask("read_input_registers", address, count=count)).registers)
-
-    async def holding(self, address: int, count: int) -> list[int]:
-        return list((await self._ask("read_holding_registers", address, count=count)).registers)
-
-    async def discrete(self, address: int, count: int) -> list[bool]:
-        return list((await self._ask("read_discrete_inputs", address, count=count)).bits[:count])
-
-    async def coils(self, address: int, count: int) -> list[bool]:
-        return list((await self._ask("read_coils", address, count=count)).bits[:count])
-
-    async def write(self, address: int, value: int) -> bool:
-        return not (await self._ask("write_register", address, value)).isError()
-
-    async def write_coil(self, address: int, value: bool) -> bool:
-        return not (await self._ask("write_coil", address, value)).isError()
-
-    async def identity(self) -> dict[int, bytes]:
-        return dict((await self._ask("read_device_information", read_code=1, object_id=0)).information)
 
 
 async def boiler_as_read(reader: Reader) -> dict[str, Value]:
@@ -179,20 +129,6 @@ def test_a_perfect_reader_of_the_moulding_machine_gets_the_truth(base: int, swap
         assert lab.device.points()["injection_pressure"] > 0
 
     in_lab("imm-plc", story, unit=12, base=base, swap_words=swapped)
-
-
-@pytest.mark.parametrize(
-    ("kind", "identity"),
-    [
-        ("boiler-plc", {0: b"Lab Thermal Works", 1: b"BLR-4", 2: b"V2.3"}),
-        ("imm-plc", {0: b"Lab Plastics Machinery", 1: b"IMM-200", 2: b"V3.1"}),
-    ],
-)
-def test_a_controller_says_who_it_is(kind: str, identity: dict[int, bytes]) -> None:
-    async def story(lab: Lab) -> None:
-        assert await Reader(lab, unit=1).identity() == identity
-
-    in_lab(kind, story)
 
 
 def test_a_new_unit_id_takes_effect_and_the_process_goes_on() -> None:

@@ -119,6 +119,25 @@ def test_an_illegal_request_is_refused_with_its_own_function_code(unit: ModbusUn
     assert response.encode() == bytes.fromhex(answer)
 
 
+@pytest.mark.parametrize(
+    ("most", "too_many"),
+    [
+        (modbus.ReadHoldingRegisters(0, 1), modbus.ReadHoldingRegisters(0, 2)),
+        (modbus.ReadInputRegisters(0, 1), modbus.ReadInputRegisters(0, 2)),
+        (modbus.WriteMultipleRegisters(10, (1,)), modbus.WriteMultipleRegisters(10, (1, 2))),
+        (modbus.ReadWriteMultipleRegisters(0, 1, 10, (1,)), modbus.ReadWriteMultipleRegisters(0, 2, 10, (1,))),
+        (modbus.ReadWriteMultipleRegisters(0, 1, 10, (1,)), modbus.ReadWriteMultipleRegisters(0, 1, 10, (1, 2))),
+    ],
+)
+def test_more_registers_than_it_takes_at_once_are_exception_3_and_nothing_is_written(
+    most: Request, too_many: Request
+) -> None:
+    unit = ModbusUnit(registers(), IDENTITY, max_registers=1)
+    assert unit.answer(too_many) == refusal(too_many.function, ExceptionCode.ILLEGAL_DATA_VALUE)
+    assert unit.registers == registers()
+    assert not isinstance(unit.answer(most), modbus.ExceptionResponse)
+
+
 def test_what_is_written_is_read_and_reported() -> None:
     written: list[dict[int, int]] = []
     tables = registers()

@@ -10,13 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.process.boiler import Boiler
+from devices.process.cold_store import ColdStore
 from devices.process.injection import InjectionMachine
 from devices.process.injection import State as MouldingState
 from devices.process.machining import MachiningCentre
 from devices.process.machining import State as MachiningState
+from devices.process.packaging import PackagingMachine
 from devices.process.process import Process
+from devices.process.waterworks import Waterworks
 
-ALL = (Boiler, InjectionMachine, MachiningCentre)
+HELD = {
+    Boiler: "pressure",
+    ColdStore: "store_2",
+    InjectionMachine: "zone_2",
+    MachiningCentre: "spindle_load",
+    PackagingMachine: "mach_speed",
+    Waterworks: "residual_chlorine",
+}
+ALL = tuple(HELD)
 every_process = pytest.mark.parametrize("kind", ALL)
 
 
@@ -45,6 +56,7 @@ def test_no_step_and_no_forced_value_breaks_it(
         point = data.draw(st.sampled_from(process.points))
         if not isinstance(getattr(process, point), str):
             process.force(point, data.draw(st.floats(-1e5, 1e5)))
+        process.controlled = data.draw(st.booleans())
         process.step(dt)
         assert all(math.isfinite(value) for value in process.values().values() if not isinstance(value, str))
 
@@ -52,7 +64,7 @@ def test_no_step_and_no_forced_value_breaks_it(
 @every_process
 def test_a_held_point_stays_until_it_is_let_go(kind: type[Process]) -> None:
     process = kind(Random(1))
-    point = {Boiler: "pressure", InjectionMachine: "zone_2", MachiningCentre: "spindle_load"}[kind]
+    point = HELD[kind]
     process.force(point, 42.0)
     assert process.values()[point] == 42.0
     run(process, 10)

@@ -13,7 +13,7 @@ from lab.network.serial.port import SerialPort
 from lab.network.serial.rtu import RtuLink
 from lab.network.timer import Timer
 from lab.wire.malformed import Malformed
-from lab.wire.modbus.rtu import BROADCAST, Framed, RtuAdu, decode_rtu
+from lab.wire.modbus.rtu import BROADCAST, Framed, RtuAdu, decode_framed
 
 Answered = Callable[[bytes | None], None]
 """Called with the PDU of the response, empty after a broadcast, None where no right one came in time."""
@@ -93,9 +93,7 @@ class RtuMaster:
         if asked is None or not self._timer.is_running or asked.adu.unit == BROADCAST:
             return
         try:
-            if not framed.is_whole:
-                raise Malformed("flawed characters or a gap")
-            adu = decode_rtu(framed.data)
+            adu = decode_framed(framed)
         except Malformed:
             self.garbled += 1
             return

@@ -11,7 +11,7 @@ from lab.network.signals.circuit import Branch, Part
 from lab.network.signals.curve import CLOSED, OPEN
 
 if TYPE_CHECKING:
-    from lab.network.signals.power import Feed
+    from lab.network.signals.power import Feed, Supply
 
 AnalogMode = Literal["current", "voltage", "pt100"]
 LeadMode = Literal["2w", "3w", "4w"]
@@ -38,7 +38,7 @@ class AnalogInput(Part):
     and back into i-, the drop along that lead being taken for that of the other; `4w` with the current from i+ to i-.
     """
 
-    def __init__(self, plus: Port, minus: Port, i_plus: Port, i_minus: Port, common: Port, feed: Feed) -> None:
+    def __init__(self, plus: Port, minus: Port, i_plus: Port, i_minus: Port, common: Port, feed: Feed | Supply) -> None:
         super().__init__(plus, minus, i_plus, i_minus)
         inner = (plus, "inner")
         self._feed = feed

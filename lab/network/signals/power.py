@@ -89,6 +89,11 @@ class Supply(Part):
         return self.circuit.volts(plus, minus), self.circuit.amperes(self._output)
 
     @property
+    def is_alive(self) -> bool:
+        """Whether it gives enough for a device to work from."""
+        return self.output[0] >= ENOUGH
+
+    @property
     def is_good(self) -> bool:
         """Whether its DC OK contact is closed."""
         return self._dc_ok.curve is CLOSED

@@ -69,6 +69,13 @@ class Framed:
     """Seconds, when the last character was through."""
 
 
+def decode_framed(framed: Framed) -> RtuAdu:
+    """Read what stood between two silences, if it is whole; raises Malformed."""
+    if not framed.is_whole:
+        raise Malformed("flawed characters or a gap")
+    return decode_rtu(framed.data)
+
+
 class Framer:
     """Cuts characters into frames at silences of 3.5 characters; a gap of more than 1.5 spoils a frame.
 

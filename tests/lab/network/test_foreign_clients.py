@@ -74,6 +74,33 @@ def test_mbpoll_reads_the_boiler(mbpoll: str) -> None:
 
 
 @pytest.mark.foreign
+@pytest.mark.parametrize(
+    ("kind", "arguments", "said"),
+    [
+        ("water-plc", "-t 4 -r 41 -c 2", ("[41]: \t55", "[42]: \t420")),
+        ("water-plc", "-t 0 -r 9 -c 1", ("[9]: \t1",)),
+        ("water-plc", "-t 4 -r 43 -c 1", ("Illegal data address",)),
+        ("water-plc", "-t 4 -r 41 -- 201", ("Illegal data value",)),
+        ("cold-plc", "-t 4 -r 201 -c 1", ("[201]: \t1",)),
+        ("cold-plc", "-t 1 -r 5 -c 1", ("[5]: \t0",)),
+        ("pack-line", "-t 4 -r 8 -c 1", ("[8]: \t0",)),
+        ("rtu-old", "-t 4 -r 41 -c 1", ("[41]: \t55",)),
+    ],
+)
+def test_mbpoll_reads_controllers(mbpoll: str, kind: str, arguments: str, said: tuple[str, ...]) -> None:
+    async def poll(port: int, controller: Any) -> str:
+        options, _, written = arguments.partition(" -- ")
+        command = [mbpoll, "-m", "tcp", "-p", str(port), "-a", "1", *options.split(), "-1", "-q", "127.0.0.1"]
+        done = await asyncio.to_thread(
+            subprocess.run, [*command, *written.split()], capture_output=True, text=True, timeout=20
+        )
+        return str(done.stdout + done.stderr)
+
+    heard = with_door_to(kind, 502, poll)
+    assert all(each in heard for each in said), heard
+
+
+@pytest.mark.foreign
 def test_mosquitto_publishes_and_listens(mosquitto_sub: str) -> None:
     async def talk(port: int, broker: Any) -> bytes:
         where = ["-h", "127.0.0.1", "-p", str(port), "-t", "plant/x"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 
 from lab.wire.malformed import Malformed
-from lab.wire.modbus.rtu import MAX_ADU, Framed, Framer, RtuAdu, crc, decode_rtu
+from lab.wire.modbus.rtu import MAX_ADU, Framed, Framer, RtuAdu, crc, decode_framed, decode_rtu
 
 ADUS = st.builds(RtuAdu, st.integers(0, 255), st.binary(min_size=1, max_size=253))
 T15, T35 = 0.0017, 0.004
@@ -39,6 +39,16 @@ def test_one_wrong_bit_is_found(adu: RtuAdu, data: st.DataObject) -> None:
     frame[bit // 8] ^= 1 << bit % 8
     with pytest.raises(Malformed, match="CRC"):
         decode_rtu(bytes(frame))
+
+
+@given(ADUS, st.booleans())
+def test_a_frame_that_is_not_whole_is_malformed_however_right_it_looks(adu: RtuAdu, is_whole: bool) -> None:
+    framed = Framed(adu.encode(), is_whole, 0.0)
+    if is_whole:
+        assert decode_framed(framed) == adu
+    else:
+        with pytest.raises(Malformed, match="gap"):
+            decode_framed(framed)
 
 
 @given(st.binary(max_size=400))

@@ -1,0 +1,1 @@
+"""A general controller, whose register map a trainee declares."""
