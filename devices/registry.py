@@ -20,6 +20,7 @@ from devices.plc.plc import Plc
 from devices.rfid.rfid_reader import RfidReader
 from devices.router import Router
 from devices.rtu_old import RtuOld
+from devices.scanner.scanner import Scanner
 from devices.serial.comp_plc import CompPlc
 from devices.serial.meter import Meter, MeterTcp
 from devices.serial.pt100_8 import Pt100
@@ -77,6 +78,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     RfidReader,
     Router,
     RtuOld,
+    Scanner,
     Sersrv,
     Server,
     SwInd,

@@ -1,7 +1,6 @@
 """Electronic product codes as tags hold them: SGTIN-96, SSCC-96 and GRAI-96.
 
-GS1 EPC Tag Data Standard 1.13: section 6 (pure identity URIs), 12 and 13 (tag URIs), 14.5 (binary encodings) and 9 (the
-EPC bank of a Gen2 tag).
+GS1 EPC Tag Data Standard 1.13: section 6 (pure identity URIs), 12 and 13 (tag URIs), 14.5 (binary encodings).
 """
 
 from __future__ import annotations
@@ -198,15 +197,3 @@ def parse_uri(text: str) -> Epc:
     if (serial is not None) != bool(scheme.serial_bits) or (serial or "0") != str(int(serial or "0")):
         raise Malformed(f"{text[:80]!r} has no serial number as {name} wants it")
     return scheme(company, reference, int(serial or 0), int(filter_value))
-
-
-def stored_pc(epc: bytes) -> int:
-    """The protocol control word of a Gen2 tag that holds this EPC: its length in words in the upper five bits."""
-    if len(epc) % 2 or len(epc) > 62:
-        raise Malformed(f"an EPC has whole words and at most 31 of them, not {len(epc)} bytes")
-    return len(epc) // 2 << 11
-
-
-def length_in(pc: int) -> int:
-    """Bytes of the EPC behind a protocol control word."""
-    return (pc >> 11) * 2

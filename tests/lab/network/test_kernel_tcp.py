@@ -11,8 +11,7 @@ import re
 import pytest
 from kernel_kit import AT_KERNEL, KERNEL, OURS, Kernel, with_kernel
 
-from devices.boiler_plc import BoilerPlc
-from devices.modbus_plc import ModbusPlcConfig
+from devices.boiler_plc import BoilerPlc, BoilerPlcConfig
 from lab.network.fabric import Impairment
 from lab.network.tcp import RST
 from lab.wire import ethernet, ipv4, tcp
@@ -369,7 +368,7 @@ def test_we_ping_the_kernel() -> None:
 
 async def start_boiler(kernel: Kernel) -> None:
     host = kernel.plant.hosts[1]
-    boiler = BoilerPlc(host, ModbusPlcConfig(unit=7), lambda point, value: None)
+    boiler = BoilerPlc(host, BoilerPlcConfig(unit=7), lambda point, value: None)
     await host.spawn(boiler.start())
 
 

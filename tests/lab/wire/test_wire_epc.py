@@ -110,10 +110,3 @@ def test_what_no_tag_may_hold_is_refused_with_the_reason(tag: str, why: str) -> 
 def test_what_fits_no_tag_is_refused(make: object) -> None:
     with pytest.raises(Malformed):
         make()  # type: ignore[operator]
-
-
-def test_the_protocol_control_word_tells_the_length() -> None:
-    assert epc.stored_pc(bytes(12)) == 0x3000
-    assert epc.length_in(0x3000) == 12
-    with pytest.raises(Malformed):
-        epc.stored_pc(bytes(11))
