@@ -75,5 +75,6 @@ class BrokerAppliance(Appliance[BrokerConfig]):
         if tls := self.config.tls:
             from gateway.broker.tls import warnings
 
-            shown["tls"] = "; ".join(warnings(tls.certificate, tls.ca, now())) or tls.port
+            with self.host.current():  # or it would be the computer's time
+                shown["tls"] = "; ".join(warnings(tls.certificate, tls.ca, now())) or tls.port
         return shown

@@ -39,8 +39,9 @@ class Client:
         opening = asyncio.open_connection(self._room.address("broker"), 1883)
         self.reader, self.writer = await host.spawn(opening)
 
-    def send(self, packet: Any) -> None:
-        self.writer.write(packet.encode(4) if not isinstance(packet, bytes) else packet)
+    def send(self, *packets: Any) -> None:
+        for packet in packets:
+            self.writer.write(packet.encode(4) if not isinstance(packet, bytes) else packet)
 
     async def next(self) -> mqtt.Packet:
         """The next packet; raises EOFError when the broker has closed."""

@@ -348,10 +348,18 @@ PACKETS = st.one_of(
         st.booleans(),
     ),
     st.sampled_from(
-        [Connect("same").encode(), Connect("same", clean_start=False).encode(), Disconnect().encode()]
-        + [Subscribe(1, (Subscription("#", 2),)).encode(), mqtt.Pingreq().encode(), Puback(1).encode()]
-        + [mqtt.Pubrec(1).encode(), mqtt.Pubrel(7).encode(), mqtt.Pubcomp(1).encode()]
-        + [mqtt.Unsubscribe(3, ("#", "a")).encode()]
+        [
+            Connect("same").encode(),
+            Connect("same", clean_start=False).encode(),
+            Disconnect().encode(),
+            Subscribe(1, (Subscription("#", 2),)).encode(),
+            mqtt.Unsubscribe(3, ("#", "a")).encode(),
+            mqtt.Pingreq().encode(),
+            Puback(1).encode(),
+            Pubrec(1).encode(),
+            mqtt.Pubrel(7).encode(),
+            mqtt.Pubcomp(1).encode(),
+        ]
     ),
 )
 
