@@ -11,7 +11,7 @@ What a plant relies on, so that mosquitto, EMQX or any other broker can stand in
    tests/gateway/conformance examines. The suite runs against any broker: `IIOTLAB_MQTT_BROKER=host:port`.
 2. QoS 0, 1 and 2, retained messages, wills, persistent sessions and keep-alive, all as the standard has them. A message
    arrives with the lower of the published and the subscribed QoS.
-3. A client that takes part in no conversation for one and a half keep-alives is gone, at most some seconds later, and
+3. A client that has sent nothing for one and a half keep-alives is cut off, at most some seconds later, and
    its will is published.
 4. User names and passwords, and anonymous clients where they are allowed; a refused login gets return code 4 or 5.
 5. Permissions by topic for each user: what may not be published is acknowledged and goes nowhere, what may not be read

@@ -8,6 +8,7 @@ it, and what is under way is the business of the session's outbox.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from amqtt.adapters import BufferReader, StreamWriterAdapter
@@ -47,14 +48,21 @@ class Turn:
 
     def __init__(self) -> None:
         self._writers: list[Writer] = []
-        self.before_sending = _nothing
+        self._has_begun = False
+        self.before_sending: Callable[[], None] = _nothing
+
+    def begin(self) -> None:
+        """Something is to be done at the end of this turn."""
+        if not self._has_begun:
+            self._has_begun = True
+            asyncio.get_running_loop().call_soon(self.end)
 
     def owes(self, writer: Writer) -> None:
-        if not self._writers:
-            asyncio.get_running_loop().call_soon(self.end)
+        self.begin()
         self._writers.append(writer)
 
     def end(self) -> None:
+        self._has_begun = False
         self.before_sending()
         writers, self._writers = self._writers, []
         for writer in writers:

@@ -103,7 +103,7 @@ class MendedBroker(MessageBroker):
         if self._folder is not None:
             store = self.postage.store = Store(self._folder)
             await self._restore(store)
-            self._turn.before_sending = store.commit
+            self._turn.before_sending, store.changed = store.commit, self._turn.begin
         self.sys.start()
         await super()._start_listeners()
 

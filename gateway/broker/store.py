@@ -8,7 +8,7 @@ the last moments before a power cut of the real computer to its operating system
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,8 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._changes: list[tuple[str, tuple[Any, ...]]] = []
+        self.changed: Callable[[], None] = lambda: None
+        """Called at every change: `commit` should follow soon."""
         self.trouble = ""
         """What people should know about it."""
         self._database: sqlite3.Connection | None = None
@@ -157,6 +159,7 @@ class Store:
     def _change(self, statement: str, *values: Any) -> None:
         if self._database is not None:
             self._changes.append((statement, values))
+            self.changed()
 
     def commit(self) -> None:
         """Write what has changed."""

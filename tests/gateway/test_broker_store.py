@@ -105,6 +105,22 @@ def test_exactly_once_holds_across_a_restart_in_both_directions(tmp_path: Path) 
     tell(story)
 
 
+def test_what_nobody_is_told_of_is_on_the_disk_at_once_as_well(tmp_path: Path) -> None:
+    async def story(room: Room) -> list[tuple[str, bytes]]:
+        await switch_on(room, tmp_path)
+        client = Client(room)
+        await client.connect("client")
+        client.send(Publish("t", b"x", retain=True))
+        await asyncio.sleep(0.1)
+        database = sqlite3.connect(tmp_path / FILE)
+        kept = database.execute("SELECT topic, payload FROM retained").fetchall()
+        database.close()
+        client.close()
+        return kept
+
+    assert tell(story) == [("t", b"x")]
+
+
 def test_clean_sessions_leave_nothing_on_the_disk(tmp_path: Path) -> None:
     async def story(room: Room) -> None:
         await switch_on(room, tmp_path)
