@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
+_TAKEN_AMISS = 0.1
+"""Seconds after which a task that still runs is cancelled once more."""
+
 
 def supervised(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Run something that should end only by being cancelled; the loop's exception handler hears of anything else."""
@@ -17,8 +20,12 @@ def supervised(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 async def cancel(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
     """Cancel tasks and wait until all of them have ended."""
     running = [task for task in tasks if task is not None]
-    for task in running:
-        task.cancel()
+    pending = set(running)
+    while pending:
+        for task in running:
+            task.cancel()
+        # pymodbus takes a cancellation in the middle of a request for a lost connection, and the task goes on.
+        _, pending = await asyncio.wait(pending, timeout=_TAKEN_AMISS)
     await asyncio.gather(*running, return_exceptions=True)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from gateway.broker.access import Access
 from gateway.broker.config import BrokerConfig
+from lab.clock import now
 from lab.network.appliance import Appliance
 from lab.text import Text
 
@@ -26,8 +26,9 @@ class BrokerAppliance(Appliance[BrokerConfig]):
     async def start(self) -> None:
         from gateway.broker.mended import MendedBroker  # amqtt takes a quarter of a second to load
 
-        self._broker = MendedBroker(self.config.port, Access(self.config))
-        await self._broker.start()
+        broker = MendedBroker(self.config, folder=self.host.disk.folder)
+        await broker.start()
+        self._broker = broker
 
     async def stop(self) -> None:
         if self._broker is not None:
@@ -36,30 +37,44 @@ class BrokerAppliance(Appliance[BrokerConfig]):
 
     async def apply(self, config: BrokerConfig) -> None:
         """Take on new users and rules without a restart, which would lose sessions and retained messages."""
-        if self._broker is None or config.port != self.config.port:
+        listeners = (config.port, config.tls, config.persistence, config.sys_interval_s)
+        if self._broker is None or listeners != (
+            self.config.port, self.config.tls, self.config.persistence, self.config.sys_interval_s,
+        ):  # fmt: skip
             await super().apply(config)
             return
         self.config = config
-        self._broker.admit_again(Access(config))
+        self._broker.admit_again(config)
 
     def status(self) -> Mapping[str, object]:
         broker = self._broker
         if broker is None:
             return {"running": False}
-        return {
+        shown: dict[str, object] = {
             "running": True,
             "clients": {
                 each.connect.client_id: {
                     "address": each.address,
-                    "user": each.connect.username or "",
+                    "user": each.username or "",
                     "keep_alive": each.connect.keep_alive,
                 }
                 for each in broker.connections
                 if each.connect is not None
             },
+            "sessions": len(broker.sessions),
             "subscriptions": sum(len(sessions) for sessions in broker.subscriptions.values()),
             "retained": len(broker.retained_messages),
             "received": broker.received,
-            "delivered": broker.delivered,
+            "delivered": broker.postage.sent,
+            "dropped": broker.postage.dropped + broker.not_retained + broker.sessions_dropped,
             "denied": broker.denied,
+            "refused": broker.refused,
         }
+        if broker.postage.store is not None:
+            shown["storage"] = broker.postage.store.status()
+        if tls := self.config.tls:
+            from gateway.broker.tls import warnings
+
+            with self.host.current():  # or it would be the computer's time
+                shown["tls"] = "; ".join(warnings(tls.certificate, tls.ca, now())) or tls.port
+        return shown

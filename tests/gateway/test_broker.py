@@ -13,7 +13,6 @@ from gateway_kit import Room, tell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.broker.access import Access
 from gateway.broker.config import BrokerConfig
 from gateway.broker.mended import MendedBroker
 from lab.wire import mqtt
@@ -40,8 +39,9 @@ class Client:
         opening = asyncio.open_connection(self._room.address("broker"), 1883)
         self.reader, self.writer = await host.spawn(opening)
 
-    def send(self, packet: Any) -> None:
-        self.writer.write(packet.encode(4) if not isinstance(packet, bytes) else packet)
+    def send(self, *packets: Any) -> None:
+        for packet in packets:
+            self.writer.write(packet.encode(4) if not isinstance(packet, bytes) else packet)
 
     async def next(self) -> mqtt.Packet:
         """The next packet; raises EOFError when the broker has closed."""
@@ -200,15 +200,17 @@ def test_a_connection_without_connect_does_not_stay_for_ever() -> None:
     tell(story)
 
 
-def test_mqtt_3_1_2_2_another_protocol_level_is_refused_with_code_1() -> None:
+@pytest.mark.parametrize(("level", "reason"), [(3, 1), (5, 0x84)])
+def test_mqtt_3_1_2_2_another_protocol_level_is_refused_in_the_words_of_its_version(level: int, reason: int) -> None:
     async def story(room: Room) -> int:
         await broker(room)
         client = Client(room)
-        answer = await client.connect("new", level=5)
+        answer = await client.connect("new", level=level)
+        assert await client.is_closed()
         client.close()
         return int(answer.reason)
 
-    assert tell(story) == 1
+    assert tell(story) == reason
 
 
 def test_users_need_their_password_and_rules_bind_them() -> None:
@@ -260,7 +262,7 @@ def test_no_bytes_whatsoever_take_the_broker_down(storm: list[bytes]) -> None:
 
 @pytest.fixture
 async def port(unused_tcp_port: int) -> AsyncIterator[int]:
-    served = MendedBroker(unused_tcp_port, Access(BrokerConfig()))
+    served = MendedBroker(BrokerConfig(port=unused_tcp_port))
     await served.start()
     yield unused_tcp_port
     await served.shutdown()

@@ -71,7 +71,7 @@ def test_who_may_not_is_told_so() -> None:
         assert await at.run("mqtt pub -h 10.0.0.2 -t a -m x -q 1 -u edge -P right") == ""
         said = await at.run("mqtt sub -h 10.0.0.2 -t secret/x -u edge -P right")
         assert said == "mqtt: the broker refuses the subscription to secret/x\n"
-        assert "unacceptable protocol version" in await at.run("mqtt pub -h 10.0.0.2 -t a -m x -V 5 -u edge -P right")
+        assert "unsupported protocol version" in await at.run("mqtt pub -h 10.0.0.2 -t a -m x -V 5 -u edge -P right")
         await stop(device)
 
     tell(story)
