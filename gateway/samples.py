@@ -84,8 +84,10 @@ class Report(NamedTuple):
 class Unreachable(Exception):
     """The other end cannot be talked to; `reason` says why."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Reason, *, is_refusal: bool = False) -> None:
         self.reason = reason
+        self.is_refusal = is_refusal
+        """Whether it is there and does not let us in, or we do not trust it: nothing that passes by itself."""
         super().__init__(str(reason))
 
 
