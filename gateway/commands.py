@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from gateway.driver import NotWritten, Written
-from gateway.fields import Scaled, Writable
+from gateway.fields import Writable
 from gateway.samples import Reason, Unreachable, Value
 from gateway.south import Device
 from lab.clock import now, now_ns
@@ -106,7 +106,7 @@ def _check(tag: Any, value: Value) -> None:
         return
     if value - value != 0:
         raise NotWritten(Reason(NOT_FINITE, {"value": value}))
-    span = tag.write_range or (tag.range if isinstance(tag, Scaled) else None)
+    span = tag.write_range or getattr(tag, "range", None)
     if span is not None and not min(span) <= value <= max(span):
         raise NotWritten(Reason(OUT_OF_RANGE, {"value": value, "low": min(span), "high": max(span)}))
 
@@ -114,6 +114,9 @@ def _check(tag: Any, value: Value) -> None:
 def _line(entry: AuditEntry) -> str:
     change = f"{entry.before!r} -> {entry.after!r}" if entry.outcome in ("done", "unconfirmed") else ""
     what = f"{entry.outcome} {entry.who or '-'} {entry.device}/{entry.tag} = {entry.wanted!r}"
-    return f"{now():%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z " + " ".join(part for part in (what, change) if part) + (
-        f": {entry.reason}" if entry.reason else ""
+    return (
+        f"{now():%Y-%m-%dT%H:%M:%S.%f}"[:-3]
+        + "Z "
+        + " ".join(part for part in (what, change) if part)
+        + (f": {entry.reason}" if entry.reason else "")
     )

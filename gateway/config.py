@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,7 @@ from gateway.log import LogConfig
 from gateway.modbus.config import ModbusDevice, ModbusLineDevice
 from gateway.mqtt.config import MqttDestination
 from gateway.opcua.config import OpcUaDevice
-from gateway.serial_ports import SerialPortConfig
+from gateway.serial_ports import SerialNumber, SerialPortConfig
 from lab.model.document import KnownValueError
 from lab.model.plant import HostConfig
 from lab.text import Text
@@ -33,7 +33,7 @@ class GatewayConfig(HostConfig):
         None,
         description="网关名，主题的一级，默认为主机名。 Name of the gateway in topics; the host's name unless given.",
     )
-    serial: dict[Literal["1", "2"], SerialPortConfig] = Field(
+    serial: dict[SerialNumber, SerialPortConfig] = Field(
         default_factory=dict, description='串口 "1" 和 "2" 的参数。 Settings of the serial ports "1" and "2".'
     )
     south: list[DeviceConfig] = Field(default_factory=list, description="南向：要采集的设备。 Devices to read from.")

@@ -120,6 +120,8 @@ class Driver(ABC):
         """Why it is down, or was last."""
         self.requests = 0
         self.errors = 0
+        self.groups: tuple[Any, ...] = ()
+        """Those it is to read."""
         self.answers = 0
         """Requests that were answered, if only with a refusal."""
         self.roundtrips = Roundtrips()
@@ -144,6 +146,7 @@ class Driver(ABC):
 
     def serve(self, groups: Iterable[Any]) -> None:
         """Told which groups it is to read, whenever that changes."""
+        self.groups = tuple(groups)
 
     async def write(self, group: Any, tag: Any, value: Value) -> Written:
         """Set a tag and read it back; raises NotWritten or Unreachable."""

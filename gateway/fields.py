@@ -189,7 +189,8 @@ class Writable(Strict):
 
     write: bool = Field(False, description="是否接受写入命令。 Whether commands may set it.")
     write_range: Span | None = Field(
-        None, description="允许写入的工程值范围，默认为 range。 What may be written, in engineering units; range unless given."
+        None,
+        description="允许写入的工程值范围，默认为 range。 What may be written, in engineering units; range unless given.",
     )
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.fields import Deadband, Reported, ReportMode, Scaled
+from gateway.fields import Deadband, Reported, ReportMode
 from gateway.samples import Sample
 
 MAX_SILENCE_MS: Final = 60_000
@@ -21,7 +21,7 @@ class Gate:
         silence = tag.max_silence_ms or group.max_silence_ms or MAX_SILENCE_MS
         self._max_silence = silence * _NS_PER_MS if self.mode == "both" else 0
         self._deadband = tag.deadband or group.deadband
-        span = tag.range if isinstance(tag, Scaled) else None
+        span = getattr(tag, "range", None)
         self._span = abs(span[1] - span[0]) if span is not None else None
         self._last: Sample | None = None
         self._passed_at = 0
@@ -31,15 +31,12 @@ class Gate:
         if self.mode == "period":
             return True
         last = self._last
-        if last is not None and sample.quality is last.quality and not self._moved(last, sample):
-            if not self._max_silence or now - self._passed_at < self._max_silence:
-                return False
+        is_silent_for_long = bool(self._max_silence) and now - self._passed_at >= self._max_silence
+        is_same = last is not None and sample.quality is last.quality and not self._moved(last, sample)
+        if is_same and not is_silent_for_long:
+            return False
         self._last, self._passed_at = sample, now
         return True
-
-    def overdue(self, now: int) -> bool:
-        """Whether a tag that is only heard of when it changes has been silent for too long."""
-        return bool(self._max_silence) and self._last is not None and now - self._passed_at >= self._max_silence
 
     def _moved(self, last: Sample, sample: Sample) -> bool:
         old, new = last.value, sample.value

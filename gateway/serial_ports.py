@@ -14,6 +14,7 @@ from lab.network.serial.line import LineSettings
 from lab.network.serial.master import RtuMaster
 from lab.network.serial.port import Interface, Rs232, Rs485
 
+SerialNumber = Literal["1", "2"]
 SERIAL_PORTS: Final = ("1", "2")
 TERMINALS: Final = tuple(f"{name}{number}" for number in SERIAL_PORTS for name in ("A", "B", "GND", "TX", "RX"))
 _QUEUE: Final = 256
@@ -36,12 +37,12 @@ class SerialPorts:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._config: Mapping[str, SerialPortConfig] = {}
+        self._config: dict[str, SerialPortConfig] = {}
         self._masters: dict[str, tuple[RtuMaster, int]] = {}
 
-    def configure(self, config: Mapping[str, SerialPortConfig]) -> None:
+    def configure(self, config: Mapping[SerialNumber, SerialPortConfig]) -> None:
         """Holds for ports that are opened from now on."""
-        self._config = config
+        self._config = dict(config)
 
     def settings(self, number: str) -> SerialPortConfig:
         return self._config.get(number) or SerialPortConfig()
@@ -53,9 +54,7 @@ class SerialPorts:
             network, settings = self._host.network, self.settings(number)
             port = network.serial.port(Port(self._host.name, number))
             rs485, rs232 = interfaces(number)
-            port.equip(
-                interface=rs485 if settings.interface == "rs485" else rs232, termination=settings.termination
-            )
+            port.equip(interface=rs485 if settings.interface == "rs485" else rs232, termination=settings.termination)
             master = RtuMaster(port, network.loop, settings.line, limit=_QUEUE)
         self._masters[number] = (master, users + 1)
         return master

@@ -8,12 +8,12 @@ from random import Random
 from typing import Any
 
 from gateway.config import DeviceConfig
-from gateway.driver import NOT_CONNECTED_YET, Driver, Reader, Tag
+from gateway.driver import NOT_CONNECTED_YET, Driver, Reader
 from gateway.drivers import driver_for
-from gateway.log import GatewayLog
+from gateway.log import GatewayLog, Level
 from gateway.samples import IdentifierEvent, Quality, Reason, Report, Sample, Unreachable, bad
 from gateway.serial_ports import SerialPorts
-from gateway.tags import GroupState, TagState
+from gateway.tags import GroupState
 from gateway.tasks import cancel, supervised
 from gateway.timing import Backoff, Schedule
 from lab.clock import now_ns
@@ -78,7 +78,7 @@ class Device:
         self._take_on(config.groups)
         return True
 
-    def tag(self, name: str) -> tuple[Any, Tag] | None:
+    def tag(self, name: str) -> tuple[Any, Any] | None:
         """A tag and its group, as configured."""
         for group in self.config.groups:
             for tag in group.tags:
@@ -126,7 +126,7 @@ class Device:
             except Unreachable as error:
                 self._attempted.set()
                 # The same thing again and again is worth saying once.
-                level = "debug" if told == error.reason else "warning"
+                level: Level = "debug" if told == error.reason else "warning"
                 told = error.reason
                 if error.is_refusal:
                     pauses = self._caution
@@ -154,7 +154,7 @@ class Device:
         is_tick = True
         while True:
             samples = await reader.read() if driver.up.is_set() else self._all_bad(group)
-            if is_tick or any(sample.quality is Quality.GOOD for sample in samples.values()):
+            if is_tick or schedule.is_due or any(sample.quality is Quality.GOOD for sample in samples.values()):
                 self._report(group, samples)
             late = schedule.overruns
             # Whoever comes back is read at once; that it has not really come back is no news.

@@ -30,9 +30,7 @@ class TagState:
         """Samples that were not good."""
         self.trouble: Reason | None = None
         """The last reason, kept when all is well again."""
-        self.gate = Gate(
-            tag if isinstance(tag, Reported) else _PLAIN, group if isinstance(group, Reported) else _PLAIN
-        )
+        self.gate = Gate(tag if isinstance(tag, Reported) else _PLAIN, group if isinstance(group, Reported) else _PLAIN)
 
     def status(self, raw: str | None) -> dict[str, object]:
         sample = self.sample

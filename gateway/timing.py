@@ -17,6 +17,11 @@ class Schedule:
         self._tick = 0
         self.overruns = 0
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the next tick has come already."""
+        return self._loop.time() - self._began >= (self._tick + 1) * self._period
+
     async def next_tick(self, unless: asyncio.Event | None = None) -> bool:
         """Wait for the next tick that is still ahead; False where something comes first that is worth an extra one."""
         elapsed = (self._loop.time() - self._began) / self._period

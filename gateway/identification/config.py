@@ -48,7 +48,8 @@ class RfidDevice(Aging):
     driver: Literal["rfid"] = Field(description="协议。 The protocol.")
     connection: RfidConnection = Field(description="连接参数。 How to connect.")
     period_ms: Milliseconds = Field(
-        100, description="轮询周期，毫秒；应短于读写器保持标识的时间。 Poll period, shorter than the reader holds a reading."
+        100,
+        description="轮询周期，毫秒；应短于读写器保持标识的时间。 Poll period, shorter than the reader holds a reading.",
     )
     repeat_after_ms: Repeat = Field(5000, description=_REPEAT)
 
@@ -78,7 +79,9 @@ class ScannerDevice(Aging):
     connection: ScannerConnection = Field(description="连接参数。 How to connect.")
     encoding: Literal["utf-8", "gbk", "latin-1"] = Field("utf-8", description="文本的编码。 Encoding of the text.")
     no_read: str = Field(
-        "NOREAD", max_length=100, description="没读到时扫码器发送的文字，不算标识。 What it sends when it has read nothing."
+        "NOREAD",
+        max_length=100,
+        description="没读到时扫码器发送的文字，不算标识。 What it sends when it has read nothing.",
     )
     repeat_after_ms: Repeat = Field(0, description=_REPEAT)
 

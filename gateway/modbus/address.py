@@ -41,6 +41,12 @@ def parse_reference(value: int | str) -> ModbusAddress:
     raise KnownValueError(NOT_A_REFERENCE, value=value)
 
 
+def reference_of(table: Table, offset: int) -> str:
+    """An address as manuals write it, in six digits: 400001 is the first holding register."""
+    digit = next(digit for digit, named in _REFERENCE_TABLES.items() if named == table)
+    return f"{digit}{offset + 1:05d}"
+
+
 ADDRESS_SCHEMA: dict[str, Any] = {
     "anyOf": [
         {

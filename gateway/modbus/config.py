@@ -51,9 +51,7 @@ BIT_MISSING = Text(
 BIT_WITHOUT_BOOL = Text(zh="只有寄存器中的 bool 才有 bit", en="only a bool in a register has a bit")
 LENGTH_MISSING = Text(zh="{kind} 要写 length（字节数）", en="a {kind} needs its length in bytes")
 LENGTH_WITHOUT_STRING = Text(zh="只有 string 和 bytes 才有 length", en="only a string or bytes has a length")
-BITS_WITHOUT_NUMBER = Text(
-    zh="bits 只用于整数类型，不用于 {kind}", en="bits are for whole numbers, and {kind} is none"
-)
+BITS_WITHOUT_NUMBER = Text(zh="bits 只用于整数类型，不用于 {kind}", en="bits are for whole numbers, and {kind} is none")
 BITS_TOO_WIDE = Text(
     zh="bits 从第 {start} 位起取 {length} 位，超出 {kind} 的 {size} 位",
     en="bits from {start}, {length} of them, do not fit the {size} bits of {kind}",
@@ -77,6 +75,7 @@ TOO_WIDE = Text(
     zh="变量 {tag} 占 {size} 个寄存器，超过 max_registers = {limit}",
     en="the tag {tag} takes {size} registers, more than max_registers = {limit}",
 )
+
 
 class BitField(Strict):
     """Some bits of a whole number."""
@@ -326,7 +325,8 @@ def _check(device: AnyModbusDevice, limits: ModbusLimits, *, on_a_line: bool) ->
             most = limits.max_bits if tag.address.table in BIT_TABLES else limits.max_registers
             if tag.size > most:
                 raise KnownValueError(TOO_WIDE, tag=tag.name, size=tag.size, limit=most)
-    named = [each.unit_id for group in device.groups for each in (group, *group.tags)]
+    named = [group.unit_id for group in device.groups]
+    named += [tag.unit_id for group in device.groups for tag in group.tags]
     for unit in (limits.unit, *(unit for unit in named if unit is not None)):
         if on_a_line and not 1 <= unit <= MAX_UNIT:
             raise KnownValueError(NOT_ON_A_LINE, unit=unit)

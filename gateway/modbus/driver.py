@@ -61,7 +61,8 @@ class ModbusDriver(Driver):
         await self._channel.close()
 
     def serve(self, groups: Iterable[ModbusGroup]) -> None:
-        self._in_use = frozenset(unit_of(self._limits, group, tag) for group in groups for tag in group.tags)
+        super().serve(groups)
+        self._in_use = frozenset(unit_of(self._limits, group, tag) for group in self.groups for tag in group.tags)
 
     def reader(self, group: ModbusGroup) -> ModbusReader:
         return ModbusReader(self, self._config, self._limits, group)
@@ -193,5 +194,3 @@ class ModbusDriver(Driver):
         # The connection goes when nobody behind it answers any more: the peer may have forgotten it.
         if self._channel.can_be_lost and all(self._unit(each).missed for each in self._in_use | {number}):
             self.lose(reason)
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from gateway.modbus.address import Table
@@ -31,7 +31,12 @@ from lab.wire.modbus import (
 )
 
 PORT_CLOSED = Text(zh="串口 {serial} 未打开", en="serial port {serial} is not open")
-_READS: Final = {1: ReadCoils, 2: ReadDiscreteInputs, 3: ReadHoldingRegisters, 4: ReadInputRegisters}
+_READS: Final[Mapping[int, Callable[[int, int], Request]]] = {
+    1: ReadCoils,
+    2: ReadDiscreteInputs,
+    3: ReadHoldingRegisters,
+    4: ReadInputRegisters,
+}
 
 
 class LineChannel(Channel):

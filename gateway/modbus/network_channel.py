@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient
@@ -14,9 +14,21 @@ from pymodbus.pdu import ExceptionResponse
 from gateway.driver import CLOSED_BY_PEER, why_not_connected
 from gateway.modbus.address import BIT_TABLES, Table
 from gateway.modbus.channel import Answer, Channel, Misfit, Refused, Silent, checked
-from gateway.modbus.config import ModbusConnection
 from gateway.samples import Reason, Unreachable
 from lab.network.pymodbus_connection import connect
+
+
+class Dialled(Protocol):
+    """What must be known of a device that is reached by TCP."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def timeout_ms(self) -> int: ...
+    @property
+    def connect_timeout_ms(self) -> int: ...
 
 
 class NetworkChannel(Channel):
@@ -26,7 +38,7 @@ class NetworkChannel(Channel):
     dropped while nothing is asked, and the unit is left alone for a while, as it should be done anyway.
     """
 
-    def __init__(self, config: ModbusConnection, *, rtu: bool) -> None:
+    def __init__(self, config: Dialled, *, rtu: bool) -> None:
         self._config = config
         self._framer = FramerType.RTU if rtu else FramerType.SOCKET
         self._client: AsyncModbusTcpClient | None = None

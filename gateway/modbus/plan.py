@@ -117,8 +117,8 @@ def poll_plan(
 ) -> tuple[Block[T], ...]:
     """Blocks that cover every tag exactly once, by table and ascending offset, and bridge no gap that is closed.
 
-    What is at a place that must be read alone gets a block of its own. A gap is the number of addresses between two neighbours that nobody asked for. A tag larger than the limit gets a
-    block of its own, which the caller's configuration should have forbidden.
+    A gap is the number of addresses between two neighbours that nobody asked for. What is at a place that must be read
+    alone gets a block of its own, and so does a tag larger than the limit, which the configuration should have forbidden.
     """
     blocks: list[Block[T]] = []
     members: list[T] = []

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from gateway.conversion import conversion, raw_value
 from gateway.modbus.address import BIT_TABLES, Table
+from gateway.modbus.channel import Answer
 from gateway.modbus.config import AnyModbusDevice, ModbusGroup, ModbusLimits, ModbusTag, unit_of
+from gateway.modbus.plan import Block
 from gateway.modbus.registers import FORMATS, TEXTS, WHOLE, Order, bits_of, encode, in_order, swapped, text_of
 from gateway.samples import NOT_A_NUMBER, Quality, Sample, Value, bad
-from gateway.modbus.channel import Answer
-from gateway.modbus.plan import Block
 
 From = Callable[[Any], Value | None]
 
@@ -192,9 +192,7 @@ def _from(point: Point) -> From | None:
         number = struct.Struct(f">{FORMATS[tag.kind]}")
         steps.append(lambda raw: number.unpack(in_order(order, raw))[0])
     if tag.bits is not None:
-        steps.append(
-            partial(bits_of, start=tag.bits.start, length=tag.bits.length, signed=tag.kind.startswith("i"))
-        )
+        steps.append(partial(bits_of, start=tag.bits.start, length=tag.bits.length, signed=tag.kind.startswith("i")))
     convert = conversion(tag, may_be_odd=tag.kind.startswith("f"))
     if convert is not None:
         steps.append(convert)

@@ -50,7 +50,9 @@ def _none_in_any_spelling(value: Any) -> Any:
     return "None" if value is None or (isinstance(value, str) and value.lower() == "none") else value
 
 
-SecurityPolicy = Annotated[Literal["None", "Basic256Sha256", "Aes256_Sha256_RsaPss"], BeforeValidator(_none_in_any_spelling)]
+SecurityPolicy = Annotated[
+    Literal["None", "Basic256Sha256", "Aes256_Sha256_RsaPss"], BeforeValidator(_none_in_any_spelling)
+]
 
 
 class OpcUaTag(Scaled, Reported, Writable):

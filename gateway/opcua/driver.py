@@ -140,7 +140,8 @@ class OpcUaDriver(Driver):
             self.lose(self._why(error))
             raise Unreachable(self.trouble) from error
         self.answers += 1
-        return Written(plain(tag, before), plain(tag, after), after.Value == wanted.Value)
+        is_confirmed = after is not None and after.Value == wanted.Value
+        return Written(plain(tag, before), plain(tag, after), is_confirmed)
 
     def reader(self, group: OpcUaGroup) -> OpcUaReader:
         return OpcUaReader(self, group)

@@ -71,9 +71,7 @@ class Measured:
         for name, convert in tags:
             converted = convert(value) if convert is not None and is_number else value
             samples[name] = (
-                bad(NOT_A_NUMBER, at)
-                if converted is None
-                else Sample(converted, quality, at, reason, source_at)
+                bad(NOT_A_NUMBER, at) if converted is None else Sample(converted, quality, at, reason, source_at)
             )
 
     def refused(self, nodes: Mapping[ua.NodeId, ua.StatusCode]) -> dict[str, Sample]:
