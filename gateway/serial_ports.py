@@ -42,7 +42,7 @@ class SerialPorts:
 
     def configure(self, config: Mapping[SerialNumber, SerialPortConfig]) -> None:
         """Holds for ports that are opened from now on."""
-        self._config = dict(config)
+        self._config = {str(number): settings for number, settings in config.items()}
 
     def settings(self, number: str) -> SerialPortConfig:
         return self._config.get(number) or SerialPortConfig()

@@ -141,7 +141,7 @@ class ModbusTag(Scaled, Reported, Writable):
         other = value.get("table", table) if isinstance(value, dict) else table
         if table not in (None, other):
             raise KnownValueError(TABLE_TWICE, one=table, other=other)
-        return value
+        return {"table": table, **value} if isinstance(value, dict) and table is not None else value
 
     @model_validator(mode="after")
     def _consistent(self) -> ModbusTag:
