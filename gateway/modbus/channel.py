@@ -72,6 +72,9 @@ class Channel(ABC):
     can_be_lost = True
     """Whether there is a connection that silence tells something about."""
 
+    pause = 0.0
+    """Seconds to leave between an answer and the next request."""
+
     lost: Callable[[Reason], None]
     """Called when the connection breaks."""
 

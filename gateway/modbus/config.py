@@ -261,6 +261,14 @@ class ModbusConnection(ModbusLimits):
 
     host: HostName = Field(description="设备地址或主机名。 Address or name of the device.")
     port: PortNumber = Field(502, description="TCP 端口。 TCP port.")
+    pause_ms: int | None = Field(
+        None,
+        ge=0,
+        le=10_000,
+        description="应答与下一请求之间的停顿，毫秒；RTU over TCP 默认 20，因为线路上须静默 3.5 个字符。 "
+        "Between an answer and the next request, in ms; 20 for RTU over TCP, where the line must be silent for 3.5 "
+        "characters, and else 0.",
+    )
 
 
 class ModbusLineConnection(ModbusLimits):

@@ -48,6 +48,7 @@ class ModbusDriver(Driver):
         channel.lost = self.lose
         self._random = random
         self._turn = asyncio.Lock()
+        self._quiet_until = 0.0
         self._units: dict[int, Unit] = {}
         self._in_use: frozenset[int] = frozenset()
         self._lessons: dict[int, Lessons] = {}
@@ -142,6 +143,7 @@ class ModbusDriver(Driver):
     async def _read(self, number: int, unit: Unit, block: Block[Point]) -> Answer:
         loop = asyncio.get_running_loop()
         patience = self._patience(unit)
+        await self._keep_quiet(loop)
         began = loop.time()
         self.requests += 1
         try:
@@ -157,6 +159,8 @@ class ModbusDriver(Driver):
             self.errors += 1
             unit.answered()
             raise Rejected(misfit.reason, None) from None
+        finally:
+            self._quiet_until = loop.time() + self._channel.pause
         self.roundtrips.took(loop.time() - began)
         self.answers += 1
         unit.answered()
@@ -166,7 +170,9 @@ class ModbusDriver(Driver):
         self, number: int, unit: Unit, function: int, block: Block[Point], raw: list[int] | list[bool]
     ) -> None:
         self.requests += 1
+        loop = asyncio.get_running_loop()
         patience = self._patience(unit)
+        await self._keep_quiet(loop)
         try:
             await self._channel.write(number, function, block.offset, raw, patience / 1000)
         except Silent:
@@ -178,6 +184,12 @@ class ModbusDriver(Driver):
         except Misfit as misfit:
             self.errors += 1
             raise NotWritten(misfit.reason) from None
+        finally:
+            self._quiet_until = loop.time() + self._channel.pause
+
+    async def _keep_quiet(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._quiet_until > (now := loop.time()) and self._channel.pause:
+            await asyncio.sleep(self._quiet_until - now)
 
     def _refused(self, unit: Unit, code: int, reason: Reason) -> None:
         self.errors += 1
