@@ -156,8 +156,10 @@ def test_scans_are_events_with_their_symbology_and_heartbeats_keep_the_connectio
     async def story(room: Room) -> Any:
         said: list[asyncio.StreamWriter] = []
 
-        async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             said.append(writer)
+            await reader.read()
+            writer.close()
 
         await room.hosts["plc-1"].spawn(asyncio.start_server(serve, "0.0.0.0", 2112))
         device = {
@@ -173,7 +175,10 @@ def test_scans_are_events_with_their_symbology_and_heartbeats_keep_the_connectio
         await asyncio.sleep(2)
         before = gateway.status()["south"]["hand"]
         await asyncio.sleep(5)
-        return ear.heard, before, gateway.status()["south"]["hand"]
+        after = gateway.status()["south"]["hand"]
+        await room.hosts["gw"].spawn(room.appliances.pop("gw").stop())
+        await asyncio.sleep(1)
+        return ear.heard, before, after
 
     heard, before, after = tell(story)
     events = [report.event for _, report in heard if report.event]
