@@ -38,6 +38,18 @@ class Gate:
         self._last, self._passed_at = sample, now
         return True
 
+    def overdue(self, now: int) -> bool:
+        """Whether a sign of life is due of a tag that is only heard of when it changes; then it counts as given."""
+        if self._last is None or not self._max_silence or now - self._passed_at < self._max_silence:
+            return False
+        self._passed_at = now
+        return True
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds of silence that are allowed; None where they are not limited."""
+        return self._max_silence / 1e9 if self._max_silence else None
+
     def _moved(self, last: Sample, sample: Sample) -> bool:
         old, new = last.value, sample.value
         if new == old and isinstance(new, bool) is isinstance(old, bool):

@@ -168,12 +168,13 @@ class Device:
             await driver.up.wait()
             passing = asyncio.create_task(self._pass_on(group))
             down = asyncio.create_task(driver.down.wait())
+            signs = asyncio.create_task(self._give_signs(group))
             try:
                 await asyncio.wait((passing, down), return_when=asyncio.FIRST_COMPLETED)
                 if passing.done():
                     passing.result()
             finally:
-                await cancel((passing, down))
+                await cancel((passing, down, signs))
             self._report(group, self._all_bad(group))
 
     async def _pass_on(self, group: GroupState) -> None:
@@ -182,6 +183,13 @@ class Device:
                 self._report(group, samples)
         except Unreachable:
             pass
+
+    async def _give_signs(self, group: GroupState) -> None:
+        patience = group.patience
+        while patience is not None:
+            await asyncio.sleep(patience)
+            if overdue := group.overdue(now_ns()):
+                self._pass(group, overdue)
 
     def _all_bad(self, group: GroupState) -> Mapping[str, Sample]:
         sample = bad(self._driver.trouble, now_ns())
@@ -194,8 +202,11 @@ class Device:
             good = sum(sample.quality == "good" for sample in samples.values())
             self._log.say("debug", self.config.name, READ, group=group.name, good=good, bad=len(samples) - good)
         if passed:
-            at = max(sample.at for sample in passed.values())
-            self._publish(Report(self.config.name, group.name, at, passed))
+            self._pass(group, passed)
+
+    def _pass(self, group: GroupState, samples: Mapping[str, Sample]) -> None:
+        at = max(sample.at for sample in samples.values())
+        self._publish(Report(self.config.name, group.name, at, samples))
 
     def _saw(self, event: IdentifierEvent) -> None:
         group = next(iter(self._groups), "")

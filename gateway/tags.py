@@ -92,6 +92,16 @@ class GroupState:
             return samples
         return {name: sample for name, sample in samples.items() if tags[name].gate.passes(sample, now)}
 
+    @property
+    def patience(self) -> float | None:
+        """Seconds of silence that all of its tags allow; None where none of them minds."""
+        limits = [state.gate.patience for state in self.tags.values()]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def overdue(self, now: int) -> Mapping[str, Sample]:
+        """What is to be said again though it has not changed."""
+        return {name: state.sample for name, state in self.tags.items() if state.gate.overdue(now)}
+
     def status(self) -> dict[str, object]:
         return {
             "period_ms": self.config.period_ms,

@@ -267,7 +267,58 @@ def test_values_bring_the_time_of_their_source_and_can_be_written() -> None:
     assert (wrong.outcome, "no number" in str(wrong.reason)) == ("failed", True)
     assert samples[-1].value == 100.0
     assert samples[0].source_at is not None, "the server stamped what it started with"
-    assert EPOCH_NS - 86_400 * 10**9 < samples[0].source_at
+    assert samples[0].source_at > EPOCH_NS - 86_400 * 10**9
+
+
+def test_what_is_subscribed_to_and_never_changes_gives_signs_of_life() -> None:
+    async def story(room: Room) -> Any:
+        server, _ = await opcua_server(room)
+        tags = [{"name": "speed", "node": "ns=2;s=Speed", "report": "both", "max_silence_ms": 10_000}]
+        gateway = await room.switch_on("gw", "gw-edge", {"south": [opcua_device(room, "cnc", *tags, mode="subscribe")]})
+        ear = Ear(room, gateway)
+        await asyncio.sleep(95)
+        await room.hosts["gw"].spawn(room.appliances.pop("gw").stop())
+        await room.hosts["plc-1"].spawn(server.stop())
+        return [report.samples["speed"].value for _, report in ear.heard]
+
+    values = tell(story)
+    assert set(values) == {1200.0}
+    assert 9 <= len(values) <= 11
+
+
+def test_the_newest_policy_is_spoken_too() -> None:
+    async def story(room: Room) -> Any:
+        from asyncua import Server, ua
+
+        async def serve() -> Any:
+            server = Server()
+            await server.init()
+            server.set_endpoint("opc.tcp://0.0.0.0:4840/")
+            identity = await application_identity("urn:test:plc-1", "plc-1", "server")
+            await server.set_application_uri("urn:test:plc-1")
+            await server.load_certificate(identity.certificate_der)
+            await server.load_private_key(identity.key_pem, format="pem")
+            server.set_security_policy([ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt])
+            await server.register_namespace("urn:test")
+            await server.nodes.objects.add_variable(ua.NodeId("Speed", 2), "Speed", 1200.0)
+            await server.start()
+            return server
+
+        server = await room.hosts["plc-1"].spawn(serve())
+        devices = [
+            opcua_device(room, "new", security_policy="Aes256_Sha256_RsaPss"),
+            opcua_device(room, "old", security_policy="Basic256Sha256"),
+        ]
+        gateway = await room.switch_on("gw", "gw-edge", {"south": devices})
+        await asyncio.sleep(20)
+        status = gateway.status()["south"]
+        await room.hosts["gw"].spawn(room.appliances.pop("gw").stop())
+        await room.hosts["plc-1"].spawn(server.stop())
+        return status
+
+    status = tell(story)
+    assert status["new"]["tags"]["speed"]["value"] == 1200.0
+    assert "No matching endpoints" in status["old"]["last_error"]
 
 
 def test_the_gateway_has_terminals_for_two_lines() -> None:

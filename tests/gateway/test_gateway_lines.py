@@ -183,9 +183,7 @@ def test_a_device_that_was_away_for_eight_seconds_is_read_within_one_after_its_r
     async def story(room: Room) -> list[float]:
         await room.modbus_server("plc-1", [7] * 8)
         tags = [{"name": "level", "address": 40001, "type": "u16"}]
-        gateway = await room.switch_on(
-            "gw", "gw-edge", {"south": [modbus_device("plc", room.address("plc-1"), tags)]}
-        )
+        gateway = await room.switch_on("gw", "gw-edge", {"south": [modbus_device("plc", room.address("plc-1"), tags)]})
         ear = Ear(room, gateway)
         resumed: list[float] = []
         for number in range(8):

@@ -39,12 +39,12 @@ south:
     groups: [{name: g, tags: [{name: t, address: 30001, type: i16}]}]
   - name: cnc
     driver: opcua
-    connection: {endpoint: "opc.tcp://10.0.0.3", security_policy: Aes256_Sha256_RsaPss, trusted: ["0123456789abcdef0123456789abcdef01234567"]}
+    connection: {endpoint: "opc.tcp://10.0.0.3", security_policy: Aes256_Sha256_RsaPss, trusted: ["THUMBPRINT"]}
     groups: [{name: g, tags: [{name: s, node: "ns=2;s=S", write: true}]}]
   - {name: dock, driver: rfid, connection: {host: 10.0.0.4}}
   - {name: hand, driver: scanner, connection: {host: 10.0.0.5}}
 log: {level: info, devices: {plc: debug}}
-"""
+""".replace("THUMBPRINT", "0123456789abcdef0123456789abcdef01234567")
 
 
 @pytest.fixture(params=LANGUAGES)
@@ -85,7 +85,12 @@ def language(request: pytest.FixtureRequest) -> Iterator[Language]:
         ("Aes256_Sha256_RsaPss", "None", 23, ["trusted", "security_policy"]),
         ("devices: {plc: debug}", "devices: {plx: debug}", 1, ["plx", "plc"]),
         ("level: info", "level: loud", 27, ["loud", "debug"]),
-        ("driver: scanner, connection: {host: 10.0.0.5}", "driver: scanner, connection: {hots: 10.0.0.5}", 26, ["hots"]),
+        (
+            "driver: scanner, connection: {host: 10.0.0.5}",
+            "driver: scanner, connection: {hots: 10.0.0.5}",
+            26,
+            ["hots"],
+        ),
     ],
 )
 def test_every_slip_of_the_south_is_named_at_its_line(
@@ -126,7 +131,8 @@ def test_a_good_file_is_what_the_schema_describes() -> None:
                 inner = {key: properties.get(key, others) for key in value}
                 is_object = option.get("type") == "object" and set(option.get("required", ())) <= set(value)
                 if is_object and all(
-                    inside is not False and (inside is True or fits(value[key], inside)) for key, inside in inner.items()
+                    inside is not False and (inside is True or fits(value[key], inside))
+                    for key, inside in inner.items()
                 ):
                     seen += len(value)
                     return True
@@ -161,7 +167,9 @@ def test_the_plan_of_a_file_is_shown_before_anything_runs(tmp_path: Path, capsys
     file.write_text(GOOD, "utf-8")
     assert main(["gateway", "plan", str(file), "--json", "--lang", "en"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [(row["device"], row["unit"], row["function"], row["first"], row["read"], row["wanted"]) for row in rows] == [
+    assert [
+        (row["device"], row["unit"], row["function"], row["first"], row["read"], row["wanted"]) for row in rows
+    ] == [
         ("plc", 1, 3, 0, 13, 6),
         ("plc", 7, 3, 1, 1, 1),
         ("line", 3, 4, 0, 1, 1),
