@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
-from gateway.commands import cannot_write
+from gateway.changes import changes
+from gateway.commands import AuditEntry, Commands
 from gateway.config import GatewayConfig, NorthConfig
+from gateway.firmware import BOOT_SECONDS, FACTORY, MODEL, flaw
 from gateway.formats.format import Names
 from gateway.http.config import HttpDestination
 from gateway.http.destination import HttpPush
+from gateway.identification.config import RfidDevice, ScannerDevice
+from gateway.identification.epcis import object_event
+from gateway.log import GatewayLog
 from gateway.mqtt.destination import BrokerDestination
 from gateway.north import Destination, Here
-from gateway.samples import Report
+from gateway.samples import Reason, Report, Value
+from gateway.serial_ports import SERIAL_PORTS, TERMINALS, SerialPorts, interfaces
 from gateway.south import Device
-from lab.network.appliance import Appliance
+from gateway.tasks import cancel, supervised
+from lab.model.frame import Port
+from lab.model.plant import HostConfig
+from lab.network.appliance import Appliance, RecordTruth
+from lab.network.host import Host
+from lab.network.logbook import Log
 from lab.text import Text
+
+if TYPE_CHECKING:
+    from lab.network.fabric import Network
+
+CHANGED = Text(zh="配置已应用，{count} 处变化", en="the configuration is applied, with {count} changes")
+UNCHANGED = Text(zh="配置已应用，没有变化", en="the configuration is applied, and nothing has changed")
+INSTALLED = Text(zh="固件由 {old} 升级为 {new}，重新启动", en="firmware {new} replaces {old}; restarting")
+REFUSED = Text(zh="固件未安装：{why}", en="the firmware is not installed: {why}")
+STARTED = Text(zh="已启动，固件 {version}", en="started, with firmware {version}")
 
 
 class GatewayAppliance(Appliance[GatewayConfig]):
@@ -25,33 +45,124 @@ class GatewayAppliance(Appliance[GatewayConfig]):
     kind = "gw-edge"
     title = Text(zh="智能工业网关", en="Industrial gateway")
     Config: ClassVar[type[GatewayConfig]] = GatewayConfig
+    terminals: ClassVar[tuple[str, ...]] = TERMINALS
 
     _south: Mapping[str, Device] = {}
     _north: Mapping[str, Destination] = {}
 
+    def __init__(self, host: Host, config: GatewayConfig, record: RecordTruth) -> None:
+        super().__init__(host, config, record)
+        said, audit = Log[str](), Log[str]()
+        self.logs |= {"gateway": said, "audit": audit}
+        self._log = GatewayLog(said)
+        self._commands = Commands(audit)
+        self._serial = SerialPorts(host)
+        self._saved: GatewayConfig | None = None
+        self._latest_changes: Sequence[str] = ()
+        self._firmware: str | None = None
+        self._refused: Reason | None = None
+        self._boot: asyncio.Task[None] | None = None
+
+    @classmethod
+    def hardware(cls, network: Network, name: str) -> Host:
+        host = super().hardware(network, name)
+        for number in SERIAL_PORTS:
+            network.serial.add_port(Port(name, number), *interfaces(number), is_master=True, bias=True)
+        return host
+
+    @property
+    def boots_with(self) -> HostConfig:
+        return self._saved if self._saved is not None else self.Config()
+
     async def start(self) -> None:
-        self._south, self._north = {}, {}
-        await self.apply(self.config)
+        if self._firmware is None:
+            self._firmware = self.config.firmware or FACTORY
+        await self._begin(self.config)
+        self._log.say("info", "", STARTED, version=self._firmware)
 
     async def stop(self) -> None:
-        await asyncio.gather(*(device.stop() for device in self._south.values()))
-        await asyncio.gather(*(destination.stop() for destination in self._north.values()))
-        self._south, self._north = {}, {}
+        await cancel([self._boot])
+        self._boot = None
+        await self._end()
 
     async def apply(self, config: GatewayConfig) -> None:
         """Take on a configuration; what did not change keeps its connection and its counters."""
-        self.config = config
-        await self._apply_north(config)
-        await self._apply_south(config)
+        if self._boot is not None:
+            self.config = config
+            return
+        self._latest_changes = changes(self.config, config)
+        await self._begin(config)
+        self._log.say("info", "", CHANGED if self._latest_changes else UNCHANGED, count=len(self._latest_changes))
+        for line in self._latest_changes:
+            self._log.say("info", "", line)
+        self._install(config)
+
+    def save(self) -> None:
+        """Write the running configuration to flash."""
+        self._saved = self.config
+
+    async def write(self, device: str, tag: str, value: Value, who: str = "") -> AuditEntry:
+        """Carry out a command in engineering units, and say what became of it."""
+        return await self._commands.write(self._south, device, tag, value, who)
 
     def status(self) -> Mapping[str, object]:
+        shown: dict[str, object] = {
+            "model": MODEL,
+            "firmware": self._firmware,
+            "saved": self._saved == self.config,
+        }
+        if self._boot is not None:
+            return {**shown, "state": "booting", "south": {}, "north": {}}
+        if self._refused is not None:
+            shown["firmware refused"] = str(self._refused)
+        if serial := self._serial.status():
+            shown["serial"] = serial
         return {
+            **shown,
+            "changes": list(self._latest_changes),
             "south": {name: device.status() for name, device in self._south.items()},
             "north": {name: destination.status() for name, destination in self._north.items()},
+            "audit": [entry.status() for entry in self._commands.audit],
         }
 
     def _name(self) -> str:
         return self.config.gateway or self.host.name
+
+    async def _begin(self, config: GatewayConfig) -> None:
+        before, self.config = self.config, config
+        if config.saved:
+            self._saved = config
+        self._log.config = config.log
+        await self._apply_north(config)
+        await self._apply_south(config, other_lines=before.serial != config.serial)
+
+    async def _end(self) -> None:
+        await asyncio.gather(*(device.stop() for device in self._south.values()))
+        await asyncio.gather(*(destination.stop() for destination in self._north.values()))
+        self._south, self._north = {}, {}
+
+    def _install(self, config: GatewayConfig) -> None:
+        """Take other firmware where that is asked for and fits; then restart, which forgets what was not saved."""
+        version, self._refused = config.firmware, None
+        if version is None or version == self._firmware:
+            return
+        self._refused = flaw(version, config.images, self.kind)
+        if self._refused is not None:
+            self._log.say("error", "", REFUSED, why=self._refused)
+            return
+        self._log.say("info", "", INSTALLED, old=self._firmware, new=version)
+        self._firmware = version
+        self._boot = supervised(self._restart())
+
+    async def _restart(self) -> None:
+        await self._end()
+        await asyncio.sleep(BOOT_SECONDS)
+        config = self.boots_with
+        assert isinstance(config, GatewayConfig)
+        self.host.configure(config)
+        self._boot = None
+        await self._begin(config)
+        self._log.say("info", "", STARTED, version=self._firmware)
 
     async def _apply_north(self, config: GatewayConfig) -> None:
         names = Names(config.site, self._name())
@@ -67,28 +178,34 @@ class GatewayAppliance(Appliance[GatewayConfig]):
         for wanted in config.north:
             destination = kept.get(wanted.name)
             if destination is None:
-                destination = _destination(wanted, self._here(names))
+                destination = _destination(wanted, self._here(names, wanted.name))
                 destination.start()
             north[wanted.name] = destination
         self._north = north
 
-    async def _apply_south(self, config: GatewayConfig) -> None:
+    async def _apply_south(self, config: GatewayConfig, *, other_lines: bool) -> None:
         old = dict(self._south)
         south: dict[str, Device] = {}
         for wanted in config.south:
             device = old.get(wanted.name)
+            if wanted.driver == "modbus-rtu" and other_lines:
+                continue
             if device is not None and await device.apply(wanted):
                 south[wanted.name] = old.pop(wanted.name)
         await asyncio.gather(*(device.stop() for device in old.values()))
+        self._serial.configure(config.serial)
         for wanted in config.south:
             if wanted.name not in south:
-                device = Device(wanted, self._name(), self.host.random, self._publish)
+                device = Device(wanted, self._name(), self.host.random, self._publish, self._log, self._serial)
                 device.start()
                 south[wanted.name] = device
         self._south = {wanted.name: south[wanted.name] for wanted in config.south}
 
-    def _here(self, names: Names) -> Here:
-        return Here(names, self.host.disk, self.host.random, cannot_write, self._counters)
+    def _here(self, names: Names, destination: str) -> Here:
+        async def obey(device: str, tag: str, value: Value) -> Reason | None:
+            return (await self.write(device, tag, value, who=destination)).reason
+
+        return Here(names, self.host.disk, self.host.random, obey, self._counters)
 
     def _counters(self) -> Mapping[str, object]:
         """What the gateway tells about itself over MQTT: the counters of its status, without values."""
@@ -97,8 +214,15 @@ class GatewayAppliance(Appliance[GatewayConfig]):
         return {"south": south, "north": north}
 
     def _publish(self, report: Report) -> None:
+        if report.event is None:
+            for destination in self._north.values():
+                destination.publish(report)
+            return
+        config = self._south[report.device].config
+        assert isinstance(config, RfidDevice | ScannerDevice)
+        payload = object_event(report.event, config.business, f"{self.config.site}/{report.device}")
         for destination in self._north.values():
-            destination.publish(report)
+            destination.publish_event(report.device, payload)
 
 
 def _destination(config: NorthConfig, here: Here) -> Destination:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from gateway.formats.format import Format, Names, Write
+from gateway.formats.format import AS_IS, Format, Names, Write
 from gateway.samples import Reason, Report
 from gateway.store.log import Entry, Log
 from gateway.store.outbox import Limits, Outbox
@@ -112,9 +112,9 @@ class Destination(ABC):
         for topic, payload in self._format.kept(report):
             self._keep(topic, payload)
 
-    def publish_event(self, topic: str, payload: bytes) -> None:
-        """Take charge of something that is no report."""
-        self._keep(topic, payload, 0)
+    def publish_event(self, reader: str, payload: bytes) -> None:
+        """Take charge of what says that a reader saw an identifier."""
+        self._keep(reader, payload, AS_IS)
 
     def _keep(self, topic: str, payload: bytes, form: int | None = None) -> None:
         lost = self._outbox.not_stored

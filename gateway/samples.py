@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from lab.text import Text
 
@@ -43,23 +43,51 @@ class Sample(NamedTuple):
     """Plant time in nanoseconds since the Unix epoch at which the answer arrived."""
     reason: Reason | None = None
     """Why it is not good."""
+    source_at: int | None = None
+    """When the device itself says that the value was made, in nanoseconds since the Unix epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierEvent:
+    """An identifier was seen: a transponder by a reader, or a bar code by a scanner."""
+
+    device: str
+    at: int
+    """Plant time in nanoseconds since the Unix epoch at which it was seen first."""
+    code: str
+    """An EPC in upper-case hex, or the text of a bar code, in which GS stays 0x1D."""
+    carrier: Literal["rfid", "barcode"] = "barcode"
+    symbology: str = ""
+    """The AIM identifier of a bar code, such as `]C1` (ISO/IEC 15424)."""
+    antenna: int | None = None
+    """Of a reader that says so."""
+    count: int = 1
+    """How often it had been read when this was said."""
 
 
 class Report(NamedTuple):
-    """The samples of one group from one cycle."""
+    """The samples of one group from one cycle, or one identifier that was seen."""
 
     device: str
     group: str
     at: int
     """Plant time in nanoseconds at which the last answer of the cycle arrived."""
     samples: Mapping[str, Sample]
+    event: IdentifierEvent | None = None
+    """Where an identifier was seen; then there are no samples."""
+
+    @property
+    def kind(self) -> Literal["telemetry", "event"]:
+        return "telemetry" if self.event is None else "event"
 
 
 class Unreachable(Exception):
     """The other end cannot be talked to; `reason` says why."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Reason, *, is_refusal: bool = False) -> None:
         self.reason = reason
+        self.is_refusal = is_refusal
+        """Whether it is there and does not let us in, or we do not trust it: nothing that passes by itself."""
         super().__init__(str(reason))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,10 +13,8 @@ from pymodbus.pdu import ExceptionResponse
 from devices.console import words
 from devices.console.modbus_values import Table
 from devices.console.process import Failure, Process
+from lab.network.pymodbus_connection import connect
 from lab.text import Text
-
-# What goes wrong is said by the program; without a handler Python would print it over the screen.
-logging.getLogger("pymodbus").addHandler(logging.NullHandler())
 
 NO_ANSWER = Text(
     zh="单元 {unit} 在 {seconds:g} 秒内没有（可理解的）应答",
@@ -89,30 +86,11 @@ class ModbusClient:
         client = self._client = AsyncModbusTcpClient(
             self._host, port=self._port, framer=self._framer, timeout=self._timeout, retries=0, reconnect_delay=0
         )
-        # pymodbus tells only whether connecting worked; this is its hook to learn why not.
-        create, failure = client.ctx.call_create, TimeoutError()
-
-        async def create_and_remember() -> Any:
-            nonlocal failure
-            try:
-                return await create()
-            except OSError as error:
-                failure = error  # type: ignore[assignment]
-                raise
-
-        client.ctx.call_create = create_and_remember
-        understand = client.ctx.callback_data
-
-        def understand_or_drop(data: bytes, addr: Any = None) -> int:
-            try:
-                return understand(data, addr)
-            except ModbusException:
-                return len(data)  # pymodbus would let the loop know of an answer that makes no sense, and nobody else
-
-        client.ctx.callback_data = understand_or_drop  # type: ignore[method-assign]
-        if not await client.connect():
-            why = self._process.why(failure)
-            raise Failure(words.CONNECTING_FAILED, host=self._host, port=self._port, why=why)
+        try:
+            await connect(client)
+        except OSError as error:
+            why = self._process.why(error)
+            raise Failure(words.CONNECTING_FAILED, host=self._host, port=self._port, why=why) from None
         return client
 
     def close(self) -> None:

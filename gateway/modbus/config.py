@@ -1,204 +1,169 @@
-"""What a trainee writes about a Modbus TCP device."""
+"""What a trainee writes about a Modbus device, on TCP or on a serial line."""
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Literal
 
-from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from gateway.fields import HostName, Milliseconds, Name, PortNumber, Reconnecting, Scaled, unique
-from gateway.modbus.registers import DATA_TYPES, DataType, Order, orders_of, width
+from gateway.fields import Aging, HostName, Milliseconds, Name, PortNumber, Redialling, Reported, unique
+from gateway.modbus.address import BIT_TABLES, Table, parse_reference
+from gateway.modbus.registers import DeviceOrder
+from gateway.modbus.tag import ModbusTag, UnitId
 from lab.model.document import KnownValueError
-from lab.model.plant import Strict
 from lab.text import Text
+from lab.wire.modbus.rtu import MAX_UNIT
 
-Table = Literal["coil", "discrete", "input", "holding"]
-TABLES: tuple[Table, ...] = get_args(Table)
-BIT_TABLES = ("coil", "discrete")
+__all__ = [
+    "AnyModbusDevice",
+    "ModbusConnection",
+    "ModbusDevice",
+    "ModbusGroup",
+    "ModbusLimits",
+    "ModbusLineConnection",
+    "ModbusLineDevice",
+    "ModbusTag",
+    "Table",
+    "parse_reference",
+    "unit_of",
+]
 
-NOT_A_REFERENCE = Text(
-    zh="{value!r} 不是 Modbus 地址：写 {{table: holding, offset: 10}}，或从 1 起的编号 40011、400011、'00011'",
-    en="{value!r} is no Modbus address: write {{table: holding, offset: 10}}, or a reference from 1: 40011, 400011, '00011'",
+RESERVED_UNIT = Text(
+    zh="站号 {unit} 不能用：248 到 254 是保留的", en="unit id {unit} is reserved, as are all from 248 to 254"
 )
-TABLE_TWICE = Text(
-    zh="寄存器表写了两处，且不一致：{one} 和 {other}", en="the table is given twice and differs: {one} and {other}"
+NOT_ON_A_LINE = Text(
+    zh="站号 {unit} 不能用：串行线路上的站号为 1 到 247（0 为广播，248 到 255 保留）",
+    en="unit id {unit} cannot be: on a serial line they are 1 to 247, 0 being for broadcasts and 248 to 255 reserved",
 )
-TYPE_MISSING = Text(zh="寄存器 {table} 的变量要写 type", en="a tag in {table} registers needs a type")
-BITS_ONLY = Text(
-    zh="{table} 只有位，type 应为 bool，而不是 {kind}", en="{table} holds bits, so the type is bool, not {kind}"
-)
-BIT_MISSING = Text(
-    zh="寄存器中的 bool 要写 bit（0 到 15，0 为最低位）",
-    en="a bool in a register needs bit, 0 to 15, 0 the least significant",
-)
-BIT_WITHOUT_BOOL = Text(zh="只有寄存器中的 bool 才有 bit", en="only a bool in a register has a bit")
-LENGTH_MISSING = Text(zh="string 要写 length（字节数）", en="a string needs its length in bytes")
-LENGTH_WITHOUT_STRING = Text(zh="只有 string 才有 length", en="only a string has a length")
-WRONG_ORDER = Text(zh="{kind} 不能用字节序 {order}", en="the order {order} does not fit {kind}")
-PAST_THE_END = Text(zh="变量超出地址 65535", en="the tag reaches beyond address 65535")
-NOT_SCALABLE = Text(zh="{kind} 不能用 scale 和 offset", en="a {kind} has no scale and offset")
 TOO_WIDE = Text(
     zh="变量 {tag} 占 {size} 个寄存器，超过 max_registers = {limit}",
     en="the tag {tag} takes {size} registers, more than max_registers = {limit}",
 )
 
-_REFERENCE_TABLES: dict[str, Table] = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 
-
-class ModbusAddress(Strict):
-    """Where a value begins."""
-
-    table: Table = Field(description="数据表：coil（FC1）、discrete（FC2）、input（FC4）、holding（FC3）。 Data table.")
-    offset: int = Field(
-        ge=0, le=65535, description="从 0 起的报文地址：手册的 40001 即 0。 Zero-based, as on the wire."
-    )
-
-
-def parse_reference(value: int | str) -> ModbusAddress:
-    """Read 40001 or 400001: a digit for the table, then the number counted from 1; raises KnownValueError."""
-    # A coil's reference begins with 0 and must be quoted: YAML reads 00011 as an octal number.
-    digits = str(value)
-    if re.fullmatch(r"[0134]\d{4,5}", digits) and 1 <= (number := int(digits[1:])) <= 65536:
-        return ModbusAddress(table=_REFERENCE_TABLES[digits[0]], offset=number - 1)
-    raise KnownValueError(NOT_A_REFERENCE, value=value)
-
-
-_ADDRESS_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {
-            "type": "object",
-            "properties": {
-                "table": {"enum": list(TABLES)},
-                "offset": {"type": "integer", "minimum": 0, "maximum": 65535},
-            },
-            "required": ["table", "offset"],
-            "additionalProperties": False,
-        },
-        {"type": "integer", "minimum": 0, "maximum": 465536},
-        {"type": "string", "pattern": "^[0134]\\d{4,5}$"},
-    ]
-}
-
-
-class ModbusTag(Scaled):
-    """One value of a device."""
-
-    name: Name = Field(description="变量名，即上报数据中的键。 The key under which the value is published.")
-    table: Table | None = Field(
-        None, description="数据表，与从 0 起的 address 合用。 Data table, when address is a plain zero-based number."
-    )
-    address: Annotated[ModbusAddress, WithJsonSchema(_ADDRESS_SCHEMA)] = Field(
-        description="{table, offset}；或与 table 合用的从 0 起的地址；或从 1 起的编号 40001、400001。 "
-        "{table, offset}; or zero-based beside table; or a reference such as 40001 or 400001, counted from 1."
-    )
-    type: DataType | None = Field(
-        None, description="数据类型；位表默认为 bool。 Data type; bool in the two bit tables unless given."
-    )
-    order: Order | None = Field(
-        None,
-        description="字节序，A 为最高字节；默认高字节、高字在前。 Byte order, A most significant; default big-endian.",
-    )
-    bit: int | None = Field(
-        None, ge=0, le=15, description="寄存器中的第几位，0 为最低位。 Bit of a register, 0 the lowest."
-    )
-    length: int | None = Field(None, ge=1, le=250, description="string 的字节数。 Bytes of a string.")
-
-    @field_validator("address", mode="before")
-    @classmethod
-    def _any_notation(cls, value: Any, info: ValidationInfo) -> Any:
-        if "table" not in info.data:  # it was wrong, and has been complained about
-            return ModbusAddress(table="coil", offset=0)
-        table = info.data["table"]
-        if isinstance(value, (int, str)) and not isinstance(value, bool):
-            # Beside a table the number is zero-based, quoted or not: holding 49152 exists, and is no reference.
-            return parse_reference(value) if table is None else {"table": table, "offset": value}
-        other = value.get("table", table) if isinstance(value, dict) else table
-        if table not in (None, other):
-            raise KnownValueError(TABLE_TWICE, one=table, other=other)
-        return value
-
-    @model_validator(mode="after")
-    def _consistent(self) -> ModbusTag:
-        table = self.address.table
-        if table in BIT_TABLES:
-            if self.type not in (None, "bool"):
-                raise KnownValueError(BITS_ONLY, table=table, kind=self.type)
-        elif self.type is None:
-            raise KnownValueError(TYPE_MISSING, known=DATA_TYPES, table=table)
-        elif self.type == "bool" and self.bit is None:
-            raise KnownValueError(BIT_MISSING)
-        if self.bit is not None and (table in BIT_TABLES or self.type != "bool"):
-            raise KnownValueError(BIT_WITHOUT_BOOL)
-        if self.type == "string" and self.length is None:
-            raise KnownValueError(LENGTH_MISSING)
-        if self.length is not None and self.type != "string":
-            raise KnownValueError(LENGTH_WITHOUT_STRING)
-        known = orders_of(self.kind) if table not in BIT_TABLES else ()
-        if self.order is not None and self.order not in known:
-            raise KnownValueError(WRONG_ORDER, wrong=self.order, known=known, kind=self.kind, order=self.order)
-        if self.kind in ("bool", "string") and (self.scale, self.offset) != (1.0, 0.0):
-            raise KnownValueError(NOT_SCALABLE, kind=self.kind)
-        if self.address.offset + self.size > 65536:
-            raise KnownValueError(PAST_THE_END)
-        return self
-
-    @property
-    def kind(self) -> DataType:
-        return self.type or "bool"
-
-    @property
-    def where(self) -> tuple[Table, int]:
-        return self.address.table, self.address.offset
-
-    @property
-    def size(self) -> int:
-        return 1 if self.address.table in BIT_TABLES else width(self.kind, self.length or 0)
-
-    @property
-    def byte_order(self) -> Order:
-        return self.order or orders_of(self.kind)[0]
-
-
-class ModbusGroup(Strict):
+class ModbusGroup(Reported):
     """Tags read together."""
 
     name: Name = Field(description="组名。 Name of the group.")
     period_ms: Milliseconds = Field(1000, description="轮询周期，毫秒。 Poll period in milliseconds.")
+    unit_id: UnitId | None = Field(
+        None, description="站号，默认为连接的 unit。 Unit identifier; that of the connection unless given."
+    )
     tags: list[ModbusTag] = Field(min_length=1, description="变量。 The tags.")
 
 
-class ModbusConnection(Reconnecting):
-    """How to reach the device and how much it takes at once."""
+class ModbusLimits(Redialling):
+    """How much a device takes at once, and how patient one is with it."""
 
-    host: HostName = Field(description="设备地址或主机名。 Address or name of the device.")
-    port: PortNumber = Field(502, description="TCP 端口。 TCP port.")
-    unit: int = Field(1, ge=0, le=255, description="单元标识（站号）。 Unit identifier.")
-    timeout_ms: Milliseconds = Field(
-        1000, description="等待连接或应答的时间，毫秒。 How long to wait for a connection or an answer, in ms."
-    )
+    unit: UnitId = Field(1, description="单元标识（站号）。 Unit identifier.")
+    timeout_ms: Milliseconds = Field(1000, description="等待应答的时间，毫秒。 How long to wait for an answer, in ms.")
     max_registers: int = Field(125, ge=1, le=125, description="一次请求最多的寄存器数。 Most registers in one request.")
+    max_bits: int = Field(2000, ge=1, le=2000, description="一次请求最多的位数。 Most bits in one request.")
     max_gap: int = Field(
         0,
         ge=0,
         le=124,
-        description="为合并请求可多读的空闲地址数。 Addresses nobody asked for that may be read to merge two requests.",
+        description="为合并请求可多读的空闲地址数；设备拒绝的空隙会被记住。 "
+        "Addresses nobody asked for that may be read to merge two requests; gaps that the device refuses are learned.",
+    )
+    unit_timeouts: int = Field(
+        2,
+        ge=1,
+        le=100,
+        description="一条连接上有多个站时，连续多少次无应答后对该站放慢。 "
+        "Where several units share a connection: unanswered requests after which one is asked more rarely.",
+    )
+    unit_retry_max_ms: Milliseconds = Field(
+        30_000, description="对无应答的站重试的最长间隔，毫秒。 Longest pause between attempts at a silent unit, in ms."
+    )
+    probe_timeout_ms: Milliseconds = Field(
+        250,
+        description="重试无应答的站时等待的时间，毫秒；其他站的轮询因此几乎不受影响。 "
+        "How long an attempt at a silent unit waits, in ms, so that the others are hardly held up.",
     )
 
 
-class ModbusDevice(Strict):
-    """A device that speaks Modbus TCP."""
+class ModbusConnection(ModbusLimits):
+    """How to reach the device and how much it takes at once."""
+
+    host: HostName = Field(description="设备地址或主机名。 Address or name of the device.")
+    port: PortNumber = Field(502, description="TCP 端口。 TCP port.")
+    pause_ms: int | None = Field(
+        None,
+        ge=0,
+        le=10_000,
+        description="应答与下一请求之间的停顿，毫秒；RTU over TCP 默认 20，因为线路上须静默 3.5 个字符。 "
+        "Between an answer and the next request, in ms; 20 for RTU over TCP, where the line must be silent for 3.5 "
+        "characters, and else 0.",
+    )
+
+
+class ModbusLineConnection(ModbusLimits):
+    """The serial port a device is at, and how much it takes at once."""
+
+    serial: Literal["1", "2"] = Field(
+        "1", description="网关的串口，其参数见 serial。 Serial port of the gateway, set under serial."
+    )
+
+
+class AnyModbusDevice(Aging):
+    """What all devices that speak Modbus have."""
 
     name: Name = Field(description="设备名，主题的一级。 Name of the device, one level of its topic.")
-    driver: Literal["modbus-tcp"] = Field(description="协议。 The protocol.")
-    connection: ModbusConnection = Field(description="连接参数。 How to connect.")
+    order: DeviceOrder = Field(
+        "ABCD",
+        description="设备的字节序，以 32 位值表示；16 位和 64 位值与之对应。 "
+        "Byte order of the device, told by its 32-bit values; those of 16 and 64 bits follow.",
+    )
     groups: list[ModbusGroup] = Field(default_factory=list, description="采集组。 What to read, and how often.")
+
+
+class ModbusDevice(AnyModbusDevice):
+    """A device that speaks Modbus TCP, or RTU over TCP behind a serial server."""
+
+    driver: Literal["modbus-tcp", "modbus-rtu-tcp"] = Field(
+        description="协议；modbus-rtu-tcp 为 TCP 上的 RTU 帧（透明串口服务器）。 "
+        "The protocol; modbus-rtu-tcp is RTU frames on TCP, for a transparent serial server."
+    )
+    connection: ModbusConnection = Field(description="连接参数。 How to connect.")
 
     @model_validator(mode="after")
     def _consistent(self) -> ModbusDevice:
-        unique(group.name for group in self.groups)
-        unique(tag.name for group in self.groups for tag in group.tags)
-        for tag in (tag for group in self.groups for tag in group.tags):
-            if tag.size > self.connection.max_registers:
-                raise KnownValueError(TOO_WIDE, tag=tag.name, size=tag.size, limit=self.connection.max_registers)
+        _check(self, self.connection, on_a_line=self.driver == "modbus-rtu-tcp")
         return self
+
+
+class ModbusLineDevice(AnyModbusDevice):
+    """A device on a serial line of the gateway."""
+
+    driver: Literal["modbus-rtu"] = Field(description="协议。 The protocol.")
+    connection: ModbusLineConnection = Field(
+        default_factory=ModbusLineConnection, description="连接参数。 How to connect."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModbusLineDevice:
+        _check(self, self.connection, on_a_line=True)
+        return self
+
+
+def unit_of(limits: ModbusLimits, group: ModbusGroup, tag: ModbusTag) -> int:
+    """The unit that has a tag."""
+    return next(unit for unit in (tag.unit_id, group.unit_id, limits.unit) if unit is not None)
+
+
+def _check(device: AnyModbusDevice, limits: ModbusLimits, *, on_a_line: bool) -> None:
+    unique(group.name for group in device.groups)
+    unique(tag.name for group in device.groups for tag in group.tags)
+    for group in device.groups:
+        for tag in group.tags:
+            most = limits.max_bits if tag.address.table in BIT_TABLES else limits.max_registers
+            if tag.size > most:
+                raise KnownValueError(TOO_WIDE, tag=tag.name, size=tag.size, limit=most)
+    named = [group.unit_id for group in device.groups]
+    named += [tag.unit_id for group in device.groups for tag in group.tags]
+    for unit in (limits.unit, *(unit for unit in named if unit is not None)):
+        if on_a_line and not 1 <= unit <= MAX_UNIT:
+            raise KnownValueError(NOT_ON_A_LINE, unit=unit)
+        if MAX_UNIT < unit < 255:
+            raise KnownValueError(RESERVED_UNIT, unit=unit)

@@ -1,197 +1,208 @@
-"""The southbound Modbus TCP connection, on pymodbus's client."""
+"""The southbound Modbus connection: one request under way, to whichever unit is due."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from random import Random
 
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ModbusException
-from pymodbus.pdu import ExceptionResponse, ModbusPDU
-
-from gateway.driver import CLOSED_BY_PEER, Driver, why_not_connected
-from gateway.modbus.config import ModbusConnection, ModbusGroup, ModbusTag, Table
-from gateway.modbus.plan import Block, poll_plan
-from gateway.modbus.registers import decode
-from gateway.samples import Reason, Sample, Scale, Unreachable, bad, good
-from lab.clock import now_ns
+from gateway.driver import Driver, NotWritten, Written
+from gateway.modbus.channel import (
+    NOBODY_THERE,
+    WRITE_EXCEPTION,
+    Answer,
+    Channel,
+    Misfit,
+    Refused,
+    Silent,
+)
+from gateway.modbus.config import (
+    AnyModbusDevice,
+    ModbusDevice,
+    ModbusGroup,
+    ModbusLimits,
+    ModbusLineDevice,
+    ModbusTag,
+    unit_of,
+)
+from gateway.modbus.lessons import Lessons
+from gateway.modbus.plan import Block
+from gateway.modbus.points import Point
+from gateway.modbus.reader import ModbusReader, Rejected
+from gateway.modbus.units import Unit
+from gateway.samples import Reason, Unreachable, Value
 from lab.text import Text
 
-# What goes wrong is shown by status(); without a handler Python would print it over the screen.
-logging.getLogger("pymodbus").addHandler(logging.NullHandler())
-
-FUNCTION_CODES: Mapping[Table, int] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
-
-EXCEPTION = Text(
-    zh="设备以异常 {code}（{meaning}）拒绝读取 {table} {first}–{last}",
-    en="the device refused to read {table} {first} to {last}: exception {code}, {meaning}",
-)
 NO_ANSWER = Text(zh="单元 {unit} 在 {timeout_ms} ms 内没有应答", en="no answer from unit {unit} within {timeout_ms} ms")
-WRONG_ANSWER = Text(
-    zh="设备的应答与请求不符：功能码 {function_code}，{count} 个值",
-    en="the answer does not fit the request: function code {function_code}, {count} values",
-)
-# Modbus Application Protocol V1.1b3, section 7
-MEANINGS = {
-    1: Text(zh="非法功能码", en="illegal function"),
-    2: Text(zh="非法数据地址", en="illegal data address"),
-    3: Text(zh="非法数据值", en="illegal data value"),
-    4: Text(zh="从站设备故障", en="server device failure"),
-    5: Text(zh="确认，处理中", en="acknowledge"),
-    6: Text(zh="从站忙", en="server device busy"),
-    8: Text(zh="存储器奇偶校验错", en="memory parity error"),
-    10: Text(zh="网关路径不可用", en="gateway path unavailable"),
-    11: Text(zh="网关目标设备无应答", en="gateway target device failed to respond"),
-}
-UNKNOWN_EXCEPTION = Text(zh="未知异常", en="unknown exception")
-
-Answer = Sequence[int] | Sequence[bool]
-
-
-class _Refused(Exception):
-    """The device answered, but not with values."""
-
-    def __init__(self, reason: Reason) -> None:
-        self.reason = reason
+DOES_NOT_FIT = Text(zh="值 {value} 写不进去：{why}", en="{value} cannot be written: {why}")
 
 
 class ModbusDriver(Driver):
-    """One TCP connection with one request in flight."""
+    """One channel, and what is known of the units behind it."""
 
-    def __init__(self, config: ModbusConnection) -> None:
+    def __init__(self, config: ModbusDevice | ModbusLineDevice, channel: Channel, random: Random) -> None:
         super().__init__()
-        self._config = config
-        self._where = {"host": config.host, "port": config.port}
-        self._client: AsyncModbusTcpClient | None = None
+        self._config: AnyModbusDevice = config
+        self._limits: ModbusLimits = config.connection
+        self._channel = channel
+        channel.lost = self.lose
+        self._random = random
         self._turn = asyncio.Lock()
-        self._asking = False
+        self._quiet_until = 0.0
+        self._units: dict[int, Unit] = {}
+        self._in_use: frozenset[int] = frozenset()
+        self._lessons: dict[int, Lessons] = {}
 
     async def connect(self) -> None:
-        config = self._config
-        client = AsyncModbusTcpClient(
-            config.host,
-            port=config.port,
-            timeout=config.timeout_ms / 1000,
-            retries=0,
-            reconnect_delay=0,  # never: reconnecting is ours
-            trace_connect=self._connection_changed,
-        )
-        # pymodbus tells only whether connecting worked; this is its hook to learn why not.
-        create, failure = client.ctx.call_create, TimeoutError()
-
-        async def create_and_remember() -> Any:
-            nonlocal failure
-            try:
-                return await create()
-            except OSError as error:
-                failure = error  # type: ignore[assignment]
-                raise
-
-        client.ctx.call_create = create_and_remember
-        self._client = client
-        if not await client.connect():
-            raise Unreachable(why_not_connected(failure, config.host, config.port, config.timeout_ms))
+        await self._channel.open()
+        for unit in self._units.values():
+            unit.hurry()
 
     async def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        await self._channel.close()
+
+    def serve(self, groups: Iterable[ModbusGroup]) -> None:
+        super().serve(groups)
+        self._in_use = frozenset(unit_of(self._limits, group, tag) for group in self.groups for tag in group.tags)
 
     def reader(self, group: ModbusGroup) -> ModbusReader:
-        return ModbusReader(self, group, self._config)
+        return ModbusReader(self, self._config, self._limits, group)
 
-    async def ask(self, block: Block[ModbusTag]) -> Answer:
-        """Read one block; raises _Refused for an exception response and Unreachable where the connection has gone."""
-        async with self._turn:
-            client = self._client
-            if client is None or not self.up.is_set():
-                raise Unreachable(self.trouble)
-            loop = asyncio.get_running_loop()
-            began = loop.time()
-            self.requests += 1
-            self._asking = True
-            try:
-                response = await _READS[block.table](
-                    client, block.offset, count=block.quantity, device_id=self._config.unit
-                )
-            except ConnectionError as error:  # set by _connection_changed
-                raise Unreachable(self.trouble) from error
-            except ModbusException as error:
-                # A late answer must not be taken for that of a later request, so the connection goes too.
-                facts = {"unit": self._config.unit, "timeout_ms": self._config.timeout_ms}
-                self.lose(Reason(NO_ANSWER, facts))
-                raise Unreachable(self.trouble) from error
-            finally:
-                self._asking = False
-            self.rtt = loop.time() - began
-            return self._values(block, response)
+    def lessons(self, unit: int) -> Lessons:
+        """What a unit has taught so far."""
+        if unit not in self._lessons:
+            limits = self._limits
+            self._lessons[unit] = Lessons(limits.max_registers, limits.max_gap, limits.max_bits)
+        return self._lessons[unit]
 
-    def _values(self, block: Block[ModbusTag], response: ModbusPDU) -> Answer:
-        if isinstance(response, ExceptionResponse):
-            self.errors += 1
-            code = response.exception_code
-            facts = {
-                "code": code,
-                "meaning": MEANINGS.get(code, UNKNOWN_EXCEPTION),
-                "table": block.table,
-                "first": block.offset,
-                "last": block.offset + block.quantity - 1,
+    def status(self) -> Mapping[str, object]:
+        shown: dict[str, object] = {}
+        if len(self._in_use) > 1 or any(unit.missed for unit in self._units.values()):
+            shown["units"] = {
+                number: {"silent": unit.missed, "resting": unit.is_given_up, "reason": str(unit.trouble or "")}
+                for number, unit in sorted(self._units.items())
             }
-            raise _Refused(Reason(EXCEPTION, facts))
-        bits = block.table in ("coil", "discrete")
-        values: Answer = response.bits if bits else response.registers
-        # Bits come in whole bytes.
-        expected = (block.quantity + 7) // 8 * 8 if bits else block.quantity
-        if response.function_code != FUNCTION_CODES[block.table] or len(values) != expected:
-            self.errors += 1
-            raise _Refused(Reason(WRONG_ANSWER, {"function_code": response.function_code, "count": len(values)}))
-        return values
+        learned = {
+            number: {
+                "gaps": [f"{gap.table} {gap.first}–{gap.after - 1}" for gap in sorted(lessons.closed)],
+                "refused": [f"{place.table} {place.first}" for place in sorted(lessons.alone)],
+            }
+            for number, lessons in self._lessons.items()
+            if lessons.count
+        }
+        return {**shown, "learned": learned} if learned else shown
 
-    def _connection_changed(self, connected: bool) -> None:
-        if connected:
-            return
-        self.lose(Reason(CLOSED_BY_PEER, self._where))
-        # pymodbus would let the pending request wait for its timeout.
-        if self._asking and self._client is not None and not self._client.ctx.response_future.done():
-            self._client.ctx.response_future.set_exception(ConnectionResetError())
+    async def ask(self, number: int, block: Block[Point]) -> Answer:
+        """Read one block; raises Rejected, and Unreachable where the unit or the connection does not answer."""
+        unit = self._unit(number)
+        self._check(unit)
+        async with self._turn:
+            self._check(unit)
+            return await self._read(number, unit, block)
 
-
-class ModbusReader:
-    """The poll plan of one group, carried out on a connection."""
-
-    def __init__(self, driver: ModbusDriver, group: ModbusGroup, config: ModbusConnection) -> None:
-        self._driver = driver
-        self._tags = group.tags
-        self._blocks = poll_plan(group.tags, config.max_registers, config.max_gap)
-        self._scales = {tag.name: Scale(tag.scale, tag.offset) for tag in group.tags}
-
-    async def read(self) -> Mapping[str, Sample]:
-        samples: dict[str, Sample] = {}
-        for block in self._blocks:
+    async def write(self, group: ModbusGroup, tag: ModbusTag, value: Value) -> Written:
+        number = unit_of(self._limits, group, tag)
+        point = Point(tag, number, tag.order_on(self._config.order))
+        block = Block(*point.where, point.size, (point,))
+        unit = self._unit(number)
+        async with self._turn:
+            self._check(unit)
             try:
-                values = await self._driver.ask(block)
-            except (_Refused, Unreachable) as error:
-                at = now_ns()
-                samples.update((tag.name, bad(error.reason, at)) for tag in block.tags)
-            else:
-                at = now_ns()
-                for tag in block.tags:
-                    samples[tag.name] = good(self._value(block, tag, values), at)
-        return {tag.name: samples[tag.name] for tag in self._tags}
+                before = await self._read(number, unit, block)
+                raw = point.raw_for(value, before)
+                await self._send(number, unit, tag.function_to_write, block, raw)
+                after = await self._read(number, unit, block)
+            except ValueError as error:
+                raise NotWritten(Reason(DOES_NOT_FIT, {"value": repr(value), "why": error})) from None
+            except Rejected as error:
+                raise NotWritten(error.reason) from None
+        is_confirmed = list(after[: point.size]) == list(raw)
+        return Written(point.value(before), point.value(after), is_confirmed)
 
-    def _value(self, block: Block[ModbusTag], tag: ModbusTag, values: Answer) -> float | int | bool | str:
-        first = tag.address.offset - block.offset
-        if block.table in ("coil", "discrete"):
-            return bool(values[first])
-        raw = decode(tag.kind, tag.byte_order, values[first : first + tag.size], bit=tag.bit or 0)
-        return self._scales[tag.name](raw)
+    def _unit(self, number: int) -> Unit:
+        if number not in self._units:
+            self._units[number] = Unit(self._limits, self._random)
+        return self._units[number]
 
+    @property
+    def _is_alone(self) -> bool:
+        """Whether silence of the one unit is silence of the connection, which has its own pauses."""
+        return self._channel.can_be_lost and len(self._in_use) <= 1
 
-_READS = {
-    "coil": AsyncModbusTcpClient.read_coils,
-    "discrete": AsyncModbusTcpClient.read_discrete_inputs,
-    "holding": AsyncModbusTcpClient.read_holding_registers,
-    "input": AsyncModbusTcpClient.read_input_registers,
-}
+    def _check(self, unit: Unit) -> None:
+        if not self.up.is_set():
+            raise Unreachable(self.trouble)
+        if not self._is_alone and unit.rests(asyncio.get_running_loop().time()):
+            raise Unreachable(unit.trouble or self.trouble)
+
+    def _patience(self, unit: Unit) -> int:
+        limits = self._limits
+        is_probe = unit.is_given_up and not self._is_alone
+        return min(limits.probe_timeout_ms, limits.timeout_ms) if is_probe else limits.timeout_ms
+
+    async def _read(self, number: int, unit: Unit, block: Block[Point]) -> Answer:
+        loop = asyncio.get_running_loop()
+        patience = self._patience(unit)
+        await self._keep_quiet(loop)
+        began = loop.time()
+        self.requests += 1
+        try:
+            answer = await self._channel.read(number, block.table, block.offset, block.quantity, patience / 1000)
+        except Silent:
+            self._was_silent(number, unit, patience)
+            raise Unreachable(unit.trouble or self.trouble) from None
+        except Refused as refusal:
+            reason = refusal.reason(block.table, block.offset, block.quantity)
+            self._refused(unit, refusal.code, reason)
+            raise Rejected(reason, refusal.code) from None
+        except Misfit as misfit:
+            self.errors += 1
+            unit.answered()
+            raise Rejected(misfit.reason, None) from None
+        finally:
+            self._quiet_until = loop.time() + self._channel.pause
+        self.roundtrips.took(loop.time() - began)
+        self.answers += 1
+        unit.answered()
+        return answer
+
+    async def _send(
+        self, number: int, unit: Unit, function: int, block: Block[Point], raw: list[int] | list[bool]
+    ) -> None:
+        self.requests += 1
+        loop = asyncio.get_running_loop()
+        patience = self._patience(unit)
+        await self._keep_quiet(loop)
+        try:
+            await self._channel.write(number, function, block.offset, raw, patience / 1000)
+        except Silent:
+            self._was_silent(number, unit, patience)
+            raise Unreachable(unit.trouble or self.trouble) from None
+        except Refused as refusal:
+            self.errors += 1
+            raise NotWritten(refusal.reason(block.table, block.offset, block.quantity, WRITE_EXCEPTION)) from None
+        except Misfit as misfit:
+            self.errors += 1
+            raise NotWritten(misfit.reason) from None
+        finally:
+            self._quiet_until = loop.time() + self._channel.pause
+
+    async def _keep_quiet(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._quiet_until > (now := loop.time()) and self._channel.pause:
+            await asyncio.sleep(self._quiet_until - now)
+
+    def _refused(self, unit: Unit, code: int, reason: Reason) -> None:
+        self.errors += 1
+        if code in NOBODY_THERE:
+            unit.was_silent(asyncio.get_running_loop().time(), reason)
+        else:
+            self.answers += 1
+            unit.answered()
+
+    def _was_silent(self, number: int, unit: Unit, patience: int) -> None:
+        self.errors += 1
+        reason = Reason(NO_ANSWER, {"unit": number, "timeout_ms": patience})
+        unit.was_silent(asyncio.get_running_loop().time(), reason)
+        # The connection goes when nobody behind it answers any more: the peer may have forgotten it.
+        if self._channel.can_be_lost and all(self._unit(each).missed for each in self._in_use | {number}):
+            self.lose(reason)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from gateway.commands import Commands
 from gateway.formats.format import AS_IS, Heard, Publication
 from gateway.formats.json_text import encode
 from gateway.formats.registry import format_for
@@ -13,6 +12,7 @@ from gateway.mqtt.config import MqttDestination, StatusMessage
 from gateway.mqtt.link import WITH_WILL, MqttLink
 from gateway.mqtt.pace import Pace
 from gateway.north import Destination, Here
+from gateway.orders import Orders
 from gateway.samples import Reason, Report, Unreachable
 from gateway.store.log import Entry
 from gateway.tasks import cancel, supervised
@@ -40,7 +40,7 @@ class BrokerDestination(Destination):
         self._link = MqttLink(config, config.client_id or here.names.gateway, self)
         self._backoff = Backoff(here.random, config.reconnect_min_ms / 1000, config.reconnect_max_ms / 1000)
         self._pace = Pace(config.buffer.replay_rate)
-        self._commands = Commands(here.write, self._say)
+        self._orders = Orders(here.write, self._say)
         self._leaving: asyncio.Event = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -50,7 +50,7 @@ class BrokerDestination(Destination):
     async def stop(self) -> None:
         """Say goodbye, and leave on the disk what has not arrived."""
         await cancel([self._keeper])
-        await self._commands.stop()
+        await self._orders.stop()
         await self._say_goodbye()
         self._outbox.close()
 
@@ -64,13 +64,16 @@ class BrokerDestination(Destination):
                 return
         super().publish(report)
 
+    def publish_event(self, reader: str, payload: bytes) -> None:
+        self._keep(self._config.events.format_map({**self._here.names._asdict(), "reader": reader}), payload, AS_IS)
+
     def _keep(self, topic: str, payload: bytes, form: int | None = None) -> None:
         if self.is_connected:
             self._pace.earn()
         super()._keep(topic, payload, form)
 
     def status(self) -> dict[str, object]:
-        commands = {"commands": self._commands.done, "commands_failed": self._commands.failed}
+        commands = {"commands": self._orders.done, "commands_failed": self._orders.failed}
         return super().status() | (commands if self._config.commands else {})
 
     # -- the connection ------------------------------------------------------------------------------------------------
@@ -199,7 +202,7 @@ class BrokerDestination(Destination):
         for message in heard.publish:
             self._link.publish(message)
         for command in heard.commands:
-            self._commands.obey(command)
+            self._orders.obey(command)
         if heard.leave is not None:
             self._last_error = heard.leave
             self._leaving.set()

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gateway.fields import Milliseconds, Name, Reconnecting, Scaled, unique
+from gateway.fields import Aging, Milliseconds, Name, Redialling, Reported, Scaled, Writable, unique
+from gateway.opcua.trust import thumbprint
 from lab.model.document import KnownValueError
-from lab.model.plant import Strict
 from lab.text import Text
 
 NOT_A_NODE = Text(
@@ -21,6 +21,10 @@ NOT_AN_ENDPOINT = Text(
     en="{url!r} is no endpoint such as opc.tcp://10.20.10.13:4840",
 )
 PASSWORD_ALONE = Text(zh="有 password 就要有 username", en="a password needs a username")
+TRUST_WITHOUT_POLICY = Text(
+    zh="trusted 需要 security_policy：没有安全策略时不验证证书",
+    en="trusted needs a security_policy: without one no certificate is looked at",
+)
 
 _NODE = re.compile(r"(ns=\d{1,5};|nsu=[^;]+;)?(i=\d{1,10}|s=.+|g=[0-9a-fA-F-]{36}|b=[A-Za-z0-9+/=]+)", re.DOTALL)
 
@@ -46,10 +50,12 @@ def _none_in_any_spelling(value: Any) -> Any:
     return "None" if value is None or (isinstance(value, str) and value.lower() == "none") else value
 
 
-SecurityPolicy = Annotated[Literal["None", "Basic256Sha256"], BeforeValidator(_none_in_any_spelling)]
+SecurityPolicy = Annotated[
+    Literal["None", "Basic256Sha256", "Aes256_Sha256_RsaPss"], BeforeValidator(_none_in_any_spelling)
+]
 
 
-class OpcUaTag(Scaled):
+class OpcUaTag(Scaled, Reported, Writable):
     """One node of a server."""
 
     name: Name = Field(description="变量名，即上报数据中的键。 The key under which the value is published.")
@@ -58,7 +64,7 @@ class OpcUaTag(Scaled):
     )
 
 
-class OpcUaGroup(Strict):
+class OpcUaGroup(Reported):
     """Nodes read together."""
 
     name: Name = Field(description="组名。 Name of the group.")
@@ -69,7 +75,7 @@ class OpcUaGroup(Strict):
     tags: list[OpcUaTag] = Field(min_length=1, description="变量。 The tags.")
 
 
-class OpcUaConnection(Reconnecting):
+class OpcUaConnection(Redialling):
     """How to reach the server, and as whom."""
 
     endpoint: Annotated[str, AfterValidator(_endpoint)] = Field(
@@ -78,6 +84,15 @@ class OpcUaConnection(Reconnecting):
     security_policy: SecurityPolicy = Field("None", description="安全策略。 Security policy.")
     security_mode: Literal["Sign", "SignAndEncrypt"] = Field(
         "SignAndEncrypt", description="有安全策略时：只签名，或签名并加密。 With a policy: sign, or sign and encrypt."
+    )
+    trusted: list[Annotated[str, AfterValidator(thumbprint)]] | None = Field(
+        None,
+        description="信任的服务器证书的指纹（SHA-1 或 SHA-256）；不写则都信任。 "
+        "Thumbprints (SHA-1 or SHA-256) of the server certificates that are trusted; any is unless given.",
+    )
+    verify: bool = Field(
+        True,
+        description="是否检查服务器证书的有效期和名称。 Whether validity and name of the server's certificate are checked.",
     )
     username: str | None = Field(None, min_length=1, description="用户名；不写则匿名。 User; anonymous without one.")
     password: str | None = Field(None, description="口令。 Password.")
@@ -95,10 +110,12 @@ class OpcUaConnection(Reconnecting):
     def _consistent(self) -> OpcUaConnection:
         if self.password is not None and self.username is None:
             raise KnownValueError(PASSWORD_ALONE)
+        if self.trusted is not None and self.security_policy == "None":
+            raise KnownValueError(TRUST_WITHOUT_POLICY)
         return self
 
 
-class OpcUaDevice(Strict):
+class OpcUaDevice(Aging):
     """A device that speaks OPC UA."""
 
     name: Name = Field(description="设备名，主题的一级。 Name of the device, one level of its topic.")

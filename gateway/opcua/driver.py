@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from asyncua import Client, ua
 from asyncua.common import connection
 from asyncua.common import subscription as subscriptions
 from asyncua.common.subscription import DataChangeNotif
 from asyncua.crypto import security_policies
-from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from asyncua.crypto.security_policies import (
+    SecurityPolicy,
+    SecurityPolicyAes256Sha256RsaPss,
+    SecurityPolicyBasic256Sha256,
+)
 from asyncua.crypto.uacrypto import CertProperties
 from asyncua.ua import uaprotocol_auto
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
-from gateway.driver import CLOSED_BY_PEER, Driver, why_not_connected
+from gateway.driver import CLOSED_BY_PEER, Driver, NotWritten, Written, why_not_connected
 from gateway.opcua.config import OpcUaConnection, OpcUaGroup, OpcUaTag
-from gateway.samples import Quality, Reason, Sample, Scale, Unreachable, Value, bad, good
-from lab.clock import now_ns
+from gateway.opcua.measured import STATUS, Measured, node_id, plain, to_variant
+from gateway.opcua.trust import check_certificate
+from gateway.samples import Reason, Sample, Unreachable, Value, bad
+from lab.clock import now, now_ns
 from lab.network.containment import contain, wait_for_threads_of_anyio
 from lab.network.opcua_identity import application_identity
 from lab.text import Text
@@ -33,12 +37,9 @@ wait_for_threads_of_anyio()  # asyncua reads certificates through it
 # What goes wrong is shown by status(); without a handler Python would print it over the screen.
 logging.getLogger("asyncua").addHandler(logging.NullHandler())
 
-STATUS = Text(zh="服务器答复 {status}", en="the server says {status}")
 NO_ANSWER = Text(zh="服务器在 {timeout_ms} ms 内没有应答", en="no answer from the server within {timeout_ms} ms")
-NO_SUCH_NAMESPACE = Text(zh="服务器没有命名空间 {uri}", en="the server has no namespace {uri}")
-NOT_PUBLISHABLE = Text(zh="不支持的值类型 {kind}", en="values of type {kind} cannot be published")
+DOES_NOT_FIT = Text(zh="值 {value} 写不进去：{why}", en="{value} cannot be written: {why}")
 NOT_UNDERSTOOD = Text(zh="无法理解服务器的答复：{what}", en="cannot make sense of what the server says: {what}")
-NO_VALUE = Reason(Text(zh="节点没有值", en="the node has no value"))
 
 WATCHDOG = 5.0
 """Seconds between the reads by which asyncua notices that a server which only publishes has fallen silent."""
@@ -46,6 +47,29 @@ WATCHDOG_WHILE_POLLING = 600.0
 """Polls notice by themselves."""
 SUBSCRIPTION_KEEPALIVE = 10.0
 """Seconds after which the server says that nothing changed; it forgets us after three times as long."""
+
+
+_POLICIES: Mapping[str, type[SecurityPolicy]] = {
+    "Basic256Sha256": SecurityPolicyBasic256Sha256,
+    "Aes256_Sha256_RsaPss": SecurityPolicyAes256Sha256RsaPss,
+}
+
+
+class _Client(Client):
+    """Connects in its own time, and remembers what the server offers."""
+
+    connect_timeout = 1.0
+    """Seconds"""
+    offers: Sequence[ua.EndpointDescription] = ()
+
+    async def connect_socket(self) -> None:
+        async with asyncio.timeout(self.connect_timeout):
+            await super().connect_socket()
+
+    async def connect_and_get_server_endpoints(self) -> list[ua.EndpointDescription]:
+        offers: list[ua.EndpointDescription] = await super().connect_and_get_server_endpoints()
+        self.offers = offers
+        return offers
 
 
 class OpcUaDriver(Driver):
@@ -63,11 +87,12 @@ class OpcUaDriver(Driver):
 
     async def connect(self) -> None:
         config = self._config
-        client = Client(
+        client = _Client(
             config.endpoint,
             timeout=config.timeout_ms / 1000,
             watchdog_intervall=WATCHDOG if self.subscribes else WATCHDOG_WHILE_POLLING,
         )
+        client.connect_timeout = min(config.connect_timeout_ms, config.timeout_ms) / 1000
         client.name = client.description = self._gateway
         client.application_uri = application_uri(self._gateway)
         client.connection_lost_callback = self._on_lost
@@ -76,18 +101,13 @@ class OpcUaDriver(Driver):
             client.set_password(config.password or "")
         try:
             if config.security_policy != "None":
-                identity = await application_identity(application_uri(self._gateway), self._gateway, "client")
-                await client.set_security(
-                    SecurityPolicyBasic256Sha256,
-                    identity.certificate_der,
-                    CertProperties(identity.key_pem, extension="pem"),
-                    mode=ua.MessageSecurityMode[config.security_mode],
-                )
+                await self._secure(client)
             await client.connect()
         except BaseException as error:
             client.disconnect_socket()
             raise self._unreachable(error) from error
         self._client = client
+        self.answers += 1
         try:
             self._namespaces = await client.get_namespace_array()
         except BaseException as error:
@@ -98,6 +118,30 @@ class OpcUaDriver(Driver):
         client, self._client = self._client, None
         if client is not None:
             await client.disconnect()
+
+    async def write(self, group: OpcUaGroup, tag: OpcUaTag, value: Value) -> Written:
+        client = self._connected()
+        try:
+            node = client.get_node(node_id(tag.node, self._namespaces))
+        except Unreachable as error:
+            raise NotWritten(error.reason) from None
+        self.requests += 2
+        try:
+            before = (await node.read_data_value()).Value
+            wanted = to_variant(tag, value, before)
+            await node.write_attribute(ua.AttributeIds.Value, ua.DataValue(wanted))
+            after = (await node.read_data_value()).Value
+        except ValueError as error:
+            raise NotWritten(Reason(DOES_NOT_FIT, {"value": repr(value), "why": error})) from None
+        except UaStatusCodeError as error:
+            self.errors += 1
+            raise NotWritten(self._why(error)) from None
+        except Exception as error:  # asyncua lets through whatever its decoder trips over
+            self.lose(self._why(error))
+            raise Unreachable(self.trouble) from error
+        self.answers += 1
+        is_confirmed = after is not None and after.Value == wanted.Value
+        return Written(plain(tag, before), plain(tag, after), is_confirmed)
 
     def reader(self, group: OpcUaGroup) -> OpcUaReader:
         return OpcUaReader(self, group)
@@ -117,7 +161,8 @@ class OpcUaDriver(Driver):
         except Exception as error:  # asyncua lets through whatever its decoder trips over
             self.lose(self._why(error))
             raise Unreachable(self.trouble) from error
-        self.rtt = loop.time() - began
+        self.roundtrips.took(loop.time() - began)
+        self.answers += 1
         return answers
 
     async def changes(self, group: OpcUaGroup) -> AsyncIterator[Mapping[str, Sample]]:
@@ -154,6 +199,18 @@ class OpcUaDriver(Driver):
             if self.up.is_set():
                 await subscription.delete()
 
+    async def _secure(self, client: _Client) -> None:
+        config = self._config
+        policy = _POLICIES[config.security_policy]
+        mode = ua.MessageSecurityMode[config.security_mode]
+        identity = await application_identity(application_uri(self._gateway), self._gateway, "client")
+        await client.set_security(
+            policy, identity.certificate_der, CertProperties(identity.key_pem, extension="pem"), mode=mode
+        )
+        offer = Client.find_endpoint(client.offers, mode, policy.URI)
+        if config.verify:
+            check_certificate(offer.ServerCertificate, offer.Server.ApplicationUri, config.trusted, now())
+
     def _parameters(self) -> ua.CreateSubscriptionParameters:
         parameters = ua.CreateSubscriptionParameters()
         parameters.RequestedPublishingInterval = float(self._config.publishing_ms)
@@ -177,7 +234,11 @@ class OpcUaDriver(Driver):
         self.lose(Reason(CLOSED_BY_PEER, {"host": self._host, "port": self._port}))
 
     def _unreachable(self, error: BaseException) -> BaseException:
-        return Unreachable(self._why(error)) if isinstance(error, Exception) else error
+        if isinstance(error, Unreachable):
+            return error
+        if not isinstance(error, Exception):
+            return error
+        return Unreachable(self._why(error), is_refusal=isinstance(error, UaError))
 
     def _why(self, error: Exception) -> Reason:
         if isinstance(error, UaStatusCodeError):
@@ -209,55 +270,15 @@ class OpcUaReader:
             answers = await self._driver.read(measured.nodes)
         except Unreachable as error:
             at = now_ns()
-            return {tag.name: bad(error.reason, at) for tag in self._group.tags}
+            return dict.fromkeys((tag.name for tag in self._group.tags), bad(error.reason, at))
         at = now_ns()
         samples = dict(measured.unknown)
         for node, answer in zip(measured.nodes, answers, strict=True):
-            samples.update(measured.samples(node, answer, at))
+            measured.put(node, answer, at, samples)
         return samples
 
-
-class Measured:
-    """Tags by the node they stand for, on a server with these namespaces."""
-
-    def __init__(self, tags: Iterable[OpcUaTag], namespaces: list[str]) -> None:
-        self.namespaces = namespaces
-        self.unknown: dict[str, Sample] = {}
-        self._by_node: dict[ua.NodeId, list[tuple[str, Scale]]] = {}
-        for tag in tags:
-            try:
-                node = _node_id(tag.node, namespaces)
-            except Unreachable as error:
-                self.unknown[tag.name] = bad(error.reason, now_ns())
-            else:
-                self._by_node.setdefault(node, []).append((tag.name, Scale(tag.scale, tag.offset)))
-        self.nodes = list(self._by_node)
-
-    def samples(self, node: ua.NodeId, answer: ua.DataValue, at: int) -> dict[str, Sample]:
-        """One sample for every tag at this node."""
-        status = answer.StatusCode
-        if status is not None and status.is_bad():
-            sample = bad(Reason(STATUS, {"status": status.name}), at)
-            return {name: sample for name, _ in self._by_node[node]}
-        raw = answer.Value.Value if answer.Value is not None else None
-        try:
-            value = _plain(raw)
-        except Unreachable as error:
-            return {name: bad(error.reason, at) for name, _ in self._by_node[node]}
-        samples = {name: good(scale(value), at) for name, scale in self._by_node[node]}
-        if status is not None and status.is_uncertain():
-            reason = Reason(STATUS, {"status": status.name})
-            samples = {name: s._replace(quality=Quality.UNCERTAIN, reason=reason) for name, s in samples.items()}
-        return samples
-
-    def refused(self, nodes: Mapping[ua.NodeId, ua.StatusCode]) -> dict[str, Sample]:
-        """Bad samples for the tags at nodes that cannot be monitored."""
-        at = now_ns()
-        return {
-            name: bad(Reason(STATUS, {"status": status.name}), at)
-            for node, status in nodes.items()
-            for name, _ in self._by_node[node]
-        }
+    def raw(self) -> Mapping[str, str]:
+        return {}
 
 
 class _Arriving:
@@ -272,7 +293,7 @@ class _Arriving:
     def datachange_notification(self, _node: Any, _value: Any, data: DataChangeNotif) -> None:
         item = data.subscription_data.node
         if item is not None:
-            self._samples.update(self._measured.samples(item.nodeid, data.monitored_item.Value, now_ns()))
+            self._measured.put(item.nodeid, data.monitored_item.Value, now_ns(), self._samples)
             self._some.set()
 
     def status_change_notification(self, notification: ua.StatusChangeNotification) -> None:
@@ -289,27 +310,3 @@ class _Arriving:
 def application_uri(gateway: str) -> str:
     """The name that stands in the certificate and in the session: OPC UA Part 6, 6.2.2."""
     return f"urn:iiotlab:gateway:{gateway}"
-
-
-def _node_id(text: str, namespaces: list[str]) -> ua.NodeId:
-    node = ua.NodeId.from_string(text)
-    if not isinstance(node, ua.ExpandedNodeId):
-        return node
-    if node.NamespaceUri not in namespaces:
-        raise Unreachable(Reason(NO_SUCH_NAMESPACE, {"uri": node.NamespaceUri}))
-    return ua.NodeId(node.Identifier, ua.Int16(namespaces.index(node.NamespaceUri)), node.NodeIdType)
-
-
-def _plain(raw: Any) -> Value:
-    """A value as JSON can say it; raises Unreachable for one it cannot."""
-    if isinstance(raw, (bool, int, float, str)):
-        return raw
-    if raw is None:
-        raise Unreachable(NO_VALUE)
-    if isinstance(raw, datetime):
-        return raw.isoformat()
-    if isinstance(raw, UUID):
-        return str(raw)
-    if isinstance(raw, ua.LocalizedText):
-        return raw.Text or ""
-    raise Unreachable(Reason(NOT_PUBLISHABLE, {"kind": type(raw).__name__}))

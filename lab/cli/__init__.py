@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "scapy": "lab.cli.scapy:scapy",
     "nic": "lab.cli.attach:nic",
     "fault": "lab.cli.fault:fault",
+    "gateway": "lab.cli.gateway:gateway",
     "doctor": "lab.cli.doctor:doctor",
 }
 

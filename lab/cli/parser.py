@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
-from lab.cli import door_parser, fault_parser, words
+from lab.cli import door_parser, fault_parser, gateway_parser, words
 from lab.text import LANGUAGES, Text, spoken
 
 USAGE_ERROR: Final = 2
@@ -134,6 +134,7 @@ def build() -> argparse.ArgumentParser:
 
     door_parser.add(command, _natural)
     fault_parser.add(command, _natural)
+    gateway_parser.add(command)
 
     each = command("doctor", words.DOCTOR.say(), ["doctor", "doctor --json"])
     _json(each)

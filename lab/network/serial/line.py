@@ -25,10 +25,12 @@ def _parity(value: Any) -> Any:
 class LineSettings(Strict):
     """`{baud: 9600, parity: even}`: what both ends of a serial line must agree upon."""
 
-    baud: Baud = 9600
-    data_bits: Literal[7, 8] = 8
-    parity: Annotated[Parity, BeforeValidator(_parity)] = "even"
-    stop_bits: Annotated[int, Field(ge=1, le=2)] = 1
+    baud: Baud = Field(default=9600, description="波特率。 Bits per second.")
+    data_bits: Literal[7, 8] = Field(default=8, description="数据位。 Data bits.")
+    parity: Annotated[Parity, BeforeValidator(_parity)] = Field(
+        default="even", description="校验：none、even、odd，或 N、E、O。 Parity, also as N, E or O."
+    )
+    stop_bits: Annotated[int, Field(ge=1, le=2)] = Field(default=1, description="停止位。 Stop bits.")
 
     @cached_property
     def bits_per_character(self) -> int:

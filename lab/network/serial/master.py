@@ -25,6 +25,7 @@ class _Pending(NamedTuple):
     owner: object
     adu: RtuAdu
     answered: Answered
+    timeout: float
 
 
 class RtuMaster:
@@ -56,11 +57,17 @@ class RtuMaster:
         """Requests that have not been sent yet."""
         return len(self._queue)
 
-    def request(self, owner: object, unit: int, pdu: bytes, answered: Answered) -> bool:
-        """Send a request when its turn comes; False where the queue is full, and then nothing happens."""
+    def request(
+        self, owner: object, unit: int, pdu: bytes, answered: Answered, *, timeout: float | None = None
+    ) -> bool:
+        """Send a request when its turn comes; False where the queue is full, and then nothing happens.
+
+        `timeout` is for this request alone, in seconds from the end of its last character.
+        """
         if len(self._queue) >= self._limit:
             return False
-        self._queue.append(_Pending(owner, RtuAdu(unit, pdu), answered))
+        patience = self._response_timeout if timeout is None else timeout
+        self._queue.append(_Pending(owner, RtuAdu(unit, pdu), answered, patience))
         if self._current is None:
             self._next()
         return True
@@ -86,7 +93,7 @@ class RtuMaster:
         if self._current is not None:
             # Section 2.4.1: a master waits for a response, or after a broadcast so long that all have worked it off.
             is_broadcast = self._current.adu.unit == BROADCAST
-            self._timer.start(self._turnaround if is_broadcast else self._response_timeout)
+            self._timer.start(self._turnaround if is_broadcast else self._current.timeout)
 
     def _took(self, framed: Framed) -> None:
         asked = self._current
