@@ -24,7 +24,7 @@ async def cancel(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
     while pending:
         for task in running:
             task.cancel()
-        # pymodbus takes a cancellation in the middle of a request for a lost connection, and the task goes on.
+        # Libraries that wait in Python 3.11's wait_for forget a cancellation that comes together with their answer.
         _, pending = await asyncio.wait(pending, timeout=_TAKEN_AMISS)
     await asyncio.gather(*running, return_exceptions=True)
 

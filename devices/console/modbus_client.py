@@ -13,7 +13,7 @@ from pymodbus.pdu import ExceptionResponse
 from devices.console import words
 from devices.console.modbus_values import Table
 from devices.console.process import Failure, Process
-from lab.network.pymodbus_connection import connect
+from lab.network.pymodbus_connection import answered, connect
 from lab.text import Text
 
 NO_ANSWER = Text(
@@ -102,7 +102,7 @@ class ModbusClient:
         """The response; raises Refused, Silent or Failure."""
         client = await self.connect()
         try:
-            response = await request(client)
+            response = await answered(request(client))
         except (ModbusException, ConnectionError):
             # A late answer must not be taken for that of a later request, so the connection goes too.
             self.close()

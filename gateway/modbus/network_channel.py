@@ -15,7 +15,7 @@ from gateway.driver import CLOSED_BY_PEER, why_not_connected
 from gateway.modbus.address import BIT_TABLES, Table
 from gateway.modbus.channel import Answer, Channel, Misfit, Refused, Silent, checked
 from gateway.samples import Reason, Unreachable
-from lab.network.pymodbus_connection import connect
+from lab.network.pymodbus_connection import answered, connect
 
 
 class Dialled(Protocol):
@@ -99,7 +99,7 @@ class NetworkChannel(Channel):
         self._asking = True
         try:
             async with asyncio.timeout(timeout):
-                response = await request
+                response = await answered(request)
         except ConnectionError:  # set by _connection_changed
             raise Unreachable(self._closed()) from None
         except (ModbusException, TimeoutError):

@@ -1,16 +1,19 @@
-"""Connecting pymodbus's client, and learning why it could not."""
+"""Connecting pymodbus's client, learning why it could not, and asking it without losing a cancellation."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 # What goes wrong is said by whoever asked; without a handler Python would print it over the screen.
 logging.getLogger("pymodbus").addHandler(logging.NullHandler())
+
+T = TypeVar("T")
 
 
 async def connect(client: AsyncModbusTcpClient, timeout: float | None = None) -> None:
@@ -40,3 +43,17 @@ async def connect(client: AsyncModbusTcpClient, timeout: float | None = None) ->
     async with asyncio.timeout(timeout):
         if not await client.connect():
             raise failure
+
+
+async def answered(request: Awaitable[T]) -> T:
+    """The answer to a request; raises what pymodbus raises.
+
+    pymodbus takes a cancellation for a lost connection, and Python 3.11's `wait_for`, in which it waits, forgets one
+    that comes together with the answer. Whoever reads in a loop would go on for ever.
+    """
+    try:
+        return await request
+    finally:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
