@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from devices.platform import passwords
 from devices.platform.config import Role, User
-from devices.platform.reasons import refusal
+from devices.web import passwords
+from devices.web.reasons import refusal
 from lab.text import Text
 
 WRONG_LOGIN: Final = Text(zh="用户名或口令错误", en="wrong user name or password")

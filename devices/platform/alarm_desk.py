@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from devices.platform.alarms import Change, Watch, watch
-from devices.platform.reasons import refusal, shown
 from devices.platform.rules import Rule, StaleRule, ThresholdRule
 from devices.platform.store import Store
 from devices.platform.things import Device
+from devices.web.reasons import refusal, shown
 from lab.network.host import Host
 from lab.network.timer import Timer
 from lab.text import Text

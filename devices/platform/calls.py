@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 
 from devices.platform.ingest.ingest import Call, Ingest, Message
 from devices.platform.model import Value
-from devices.platform.reasons import Reason, refusal, shown
 from devices.platform.things import Device, Product
+from devices.web.reasons import Reason, refusal, shown
 from lab.text import Text
 
 SET: Final = "set"

@@ -10,12 +10,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from devices.platform.accounts import Accounts
 from devices.platform.alarm_desk import AlarmDesk
 from devices.platform.config import PlatformConfig, User
-from devices.platform.reasons import Reason, Refused, refusal
 from devices.platform.registry import FULL, Registry, consistent
 from devices.platform.rules import Rule
 from devices.platform.store import Store
 from devices.platform.things import Device, Product
-from devices.platform.validation import first_complaint
+from devices.web.reasons import Reason, Refused, refusal
+from devices.web.validation import first_complaint
 from lab.model.document import KnownValueError
 from lab.text import Text
 

@@ -12,10 +12,10 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from devices.platform.model import Identifier, Title
-from devices.platform.passwords import is_hash
 from devices.platform.registry import FULL, consistent
 from devices.platform.rules import Rule
 from devices.platform.things import Device, Product
+from devices.web.passwords import is_hash
 from lab.model.document import KnownValueError
 from lab.model.plant import HostConfig, Strict
 from lab.text import Text

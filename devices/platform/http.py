@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp.helpers
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from devices.platform.accounts import Session, allow
 from devices.platform.config import Role
-from devices.platform.reasons import Reason, Refused, refusal
-from devices.platform.validation import checked, first_complaint
-from lab.network.containment import contain
-from lab.text import Language, Text, spoken
+from devices.web.reasons import Reason, Refused
+from devices.web.requests import body_of, document_of, json_answer, language_of
+from devices.web.validation import checked, first_complaint
+from lab.text import Language, Text
 
 if TYPE_CHECKING:
     from devices.platform.service import Service
 
-# The Date of an answer is the plant's.
-contain(aiohttp.helpers)
-# What goes wrong is answered; without a handler Python would print it over the screen.
-logging.getLogger("aiohttp").addHandler(logging.NullHandler())
-
 NOT_FOUND: Final = Text(zh="没有路径 {path}", en="there is no path {path}")
 WRONG_METHOD: Final = Text(zh="{path} 没有方法 {method}", en="{path} has no method {method}")
-TOO_LARGE: Final = Text(zh="请求超过 {limit} 字节", en="the request is larger than {limit} bytes")
-NOT_JSON: Final = Text(zh="请求体不是 JSON：{why}", en="the body is not JSON: {why}")
 INTERNAL: Final = Text(zh="平台内部错误", en="the platform itself has failed")
 
 MAX_BODY: Final = 4 << 20
@@ -179,7 +170,7 @@ async def _asked(service: Service, route: Route, request: web.Request, language:
         session = service.accounts.session(token.strip() if scheme.lower() == "bearer" else None)
         allow(session, route.role)
     query = checked(route.query, request.query, from_text=True) if route.query is not None else None
-    raw = await _body(request, route.max_body) if route.body is not None else b""
+    raw = await body_of(request, route.max_body) if route.body is not None else b""
     body = None
     if route.body is not None and route.body is not bytes:
         body = _checked_body(route.body, raw)
@@ -187,11 +178,7 @@ async def _asked(service: Service, route: Route, request: web.Request, language:
 
 
 def _checked_body(model: Any, raw: bytes) -> Any:
-    try:
-        document = json.loads(raw.decode())
-    except (ValueError, RecursionError) as error:
-        why = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        raise refusal("not-json", NOT_JSON, why=why) from None
+    document = document_of(raw)
     if isinstance(model, type) and issubclass(model, BaseModel):
         return checked(model, document)
     return checked_by(model, document)
@@ -205,35 +192,6 @@ def checked_by(model: Any, document: Any) -> Any:
         raise Refused(first_complaint(error)) from None
 
 
-async def _body(request: web.Request, limit: int) -> bytes:
-    """Never more than `limit` bytes of it; raises Refused."""
-    if (request.content_length or 0) > limit:
-        raise refusal("too-large", TOO_LARGE, limit=limit)
-    chunks = bytearray()
-    async for chunk in request.content.iter_chunked(1 << 16):
-        chunks += chunk
-        if len(chunks) > limit:
-            raise refusal("too-large", TOO_LARGE, limit=limit)
-    return bytes(chunks)
-
-
-def language_of(request: web.Request) -> Language:
-    """The first of Accept-Language that we speak, by preference; the plant's where it names none."""
-    wanted: list[tuple[float, int, Language]] = []
-    for place, part in enumerate(request.headers.get("Accept-Language", "").lower().split(",")[:20]):
-        tag, _, parameters = part.strip().partition(";")
-        if (language := tag[:2]) in ("zh", "en"):
-            wanted.append((-_weight(parameters), place, "zh" if language == "zh" else "en"))
-    return min(wanted)[2] if wanted else spoken()
-
-
-def _weight(parameters: str) -> float:
-    try:
-        return float(parameters.strip().removeprefix("q=")) if parameters else 1.0
-    except ValueError:
-        return 0.0
-
-
 def status_of(code: str) -> int:
     return 404 if code in _UNKNOWN else _STATUS.get(code, 400)
 
@@ -243,13 +201,7 @@ def _complaint(reason: Reason, language: Language, headers: Mapping[str, str] | 
     headers = dict(headers or {})
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 11.6.1
-    document = {"code": reason.code, "message": reason.say(language)}
-    return web.Response(
-        body=json.dumps(document, ensure_ascii=False).encode(),
-        content_type="application/json",
-        status=status,
-        headers=headers,
-    )
+    return json_answer({"code": reason.code, "message": reason.say(language)}, status, headers)
 
 
 def _json(answer: Any) -> bytes:

@@ -27,11 +27,11 @@ from devices.platform.ingest.ingest import (
 )
 from devices.platform.model import MAX_MEMBERS, checked_members
 from devices.platform.readings import UNDECLARED, checked_point, checked_time
-from devices.platform.reasons import Reason, Refused, refusal, shown
 from devices.platform.registry import Address, Registry
 from devices.platform.store import Point, Store
 from devices.platform.things import Device
 from devices.platform.trace import STRANGERS, Trace, Traced, beginning
+from devices.web.reasons import Reason, Refused, refusal, shown
 from lab.network.logbook import Log
 from lab.text import Text
 from lab.wire.mqtt.topics import matches

@@ -20,7 +20,7 @@ from gmqtt.mqtt.handler import MQTTConnectError
 
 from devices.platform.config import BrokerLink
 from devices.platform.ingest.ingest import Message
-from devices.platform.reasons import Reason
+from devices.web.reasons import Reason
 from lab import clock
 from lab.network.containment import contain
 from lab.text import Text

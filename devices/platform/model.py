@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from devices.platform.reasons import Reason, Refused, refusal, shown
+from devices.web.reasons import Reason, Refused, refusal, shown
 from lab.model.document import KnownValueError
 from lab.model.plant import Strict
 from lab.text import Text

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from devices.platform.ingest.ingest import Reading
 from devices.platform.model import INT64, MAX_TEXT, NOT_FINITE, NOT_OF_TYPE, TOO_BIG, TOO_LONG, Value, storable
-from devices.platform.reasons import refusal, shown
 from devices.platform.store import QUALITIES, Point, Quality
 from devices.platform.things import Product
+from devices.web.reasons import refusal, shown
 from lab.text import Text
 
 UNDECLARED: Final = Text(zh="产品 {product} 的物模型中没有 {name}", en="the thing model of {product} has no {name}")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from devices.platform.reasons import Reason, Refused, refusal, shown
 from devices.platform.things import Device, Product
+from devices.web.reasons import Reason, Refused, refusal, shown
 from lab.model.document import KnownValueError
 from lab.text import Text
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import web
-
 from devices.platform.config import PlatformConfig
 from devices.platform.http import application
 from devices.platform.ingest.registry import formats
@@ -16,6 +14,7 @@ from devices.platform.link import BrokerConnection
 from devices.platform.routes.registry import ROUTES
 from devices.platform.service import Service, now_ms
 from devices.platform.store import Store
+from devices.web.site import Site
 from lab import clock
 from lab.network.host import Host
 from lab.network.logbook import Log
@@ -27,8 +26,6 @@ NO_BACKUP: Final = Text(zh="自动备份失败：{why}", en="no backup could be 
 
 _TRIM_EVERY: Final = 3600.0
 _DAY_MS: Final = 86_400_000
-_FAREWELL: Final = 1.0
-"""Seconds that requests under way have when the platform is switched off."""
 
 
 class Running:
@@ -41,7 +38,7 @@ class Running:
         """Bytes of the host's disk that the database takes."""
         self.service = Service(host, config, self._store, logs["audit"], logs["ingest"], logs["alarms"])
         self.service.hub.has_room = self._has_room
-        self._runner: web.AppRunner | None = None
+        self._site: Site | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def start(self) -> None:
@@ -97,16 +94,13 @@ class Running:
     # -- sockets ---------------------------------------------------------------------------------------------------
 
     async def _open_site(self, config: PlatformConfig) -> None:
-        self._runner = web.AppRunner(
-            application(self.service, ROUTES), access_log=None, shutdown_timeout=_FAREWELL, handle_signals=False
-        )
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "0.0.0.0", config.port).start()
+        self._site = Site(application(self.service, ROUTES))
+        await self._site.open(config.port)
 
     async def _close_site(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._site is not None:
+            await self._site.close()
+            self._site = None
 
     def _open_link(self, config: PlatformConfig) -> None:
         hub, broker = self.service.hub, config.broker

@@ -15,22 +15,14 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from devices.platform.model import Value
-from devices.platform.reasons import refusal
-from lab.text import Text
-
-NOT_A_DATABASE: Final = Text(zh="不是本平台的备份：{why}", en="is no backup of this platform: {why}")
-OTHER_VERSION: Final = Text(zh="版本 {version}，应为 {expected}", en="version {version} instead of {expected}")
-OTHER_TABLES: Final = Text(zh="表结构不同", en="its tables are different")
-DAMAGED: Final = Text(zh="文件损坏", en="the file is damaged")
+from devices.web import sqlite_file
+from devices.web.sqlite_file import Layout, transaction
 
 Quality = Literal["good", "uncertain", "bad"]
 QUALITIES: Final[tuple[Quality, ...]] = ("good", "uncertain", "bad")
 NUMBER, BOOL, TEXT, STRUCT = range(4)
 """Kinds of values, as SQLite knows neither bool nor struct."""
 
-_APPLICATION: Final = 0x49494F54
-_VERSION: Final = 1
-_HEADER: Final = b"SQLite format 3\0"
 _MOST_WAITING: Final = 200_000
 """Rows that wait while the database cannot be written."""
 _SCHEMA: Final = """
@@ -61,7 +53,7 @@ UNION ALL SELECT 1 FROM alarms WHERE typeof(raised_at) != 'integer' OR typeof(cl
     OR severity NOT IN ('critical', 'major', 'minor', 'warning', 'indeterminate') OR raised_value IS NULL
 LIMIT 1
 """
-"""Finds what we would never have written, in tables that are sound as far as SQLite knows."""
+_LAYOUT: Final = Layout(0x49494F54, 1, _SCHEMA, _FAULTS)
 
 
 class Point(NamedTuple):
@@ -89,11 +81,7 @@ class Store:
     """See the module. Everything is synchronous: SQLite answers in microseconds."""
 
     def __init__(self, path: Path | None) -> None:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = _connected(path)
-        if _pragma(self._database, "application_id") != _APPLICATION:
-            _create(self._database)
+        self._database = sqlite_file.opened(path, _LAYOUT)
         self._series: dict[tuple[str, str], int] = {
             (device, name): number
             for number, device, name in self._database.execute("SELECT id, device, property FROM series")
@@ -174,7 +162,7 @@ class Store:
         """Everything a device has said, once it is deleted."""
         self.flush()
         gone = [(number,) for (owner, _), number in self._series.items() if owner == device]
-        with _transaction(self._database) as database:
+        with transaction(self._database) as database:
             database.executemany("DELETE FROM history WHERE series = ?", gone)
             database.executemany("DELETE FROM latest WHERE series = ?", gone)
             database.executemany("DELETE FROM series WHERE id = ?", gone)
@@ -184,7 +172,7 @@ class Store:
     def trim(self, history_before: int, events_before: int) -> int:
         """Delete what is older; returns how many values that were."""
         self.flush()
-        with _transaction(self._database) as database:
+        with transaction(self._database) as database:
             gone = database.execute("DELETE FROM history WHERE at < ?", (history_before,)).rowcount
             database.execute("DELETE FROM events WHERE at < ?", (events_before,))
             database.execute("DELETE FROM alarms WHERE cleared_at < ?", (events_before,))
@@ -256,7 +244,7 @@ class Store:
 
     def put_entities(self, kind: str, documents: Iterable[tuple[str, Any]]) -> None:
         rows = [(kind, identifier, json.dumps(document, ensure_ascii=False)) for identifier, document in documents]
-        with _transaction(self._database) as database:
+        with transaction(self._database) as database:
             database.executemany("INSERT OR REPLACE INTO entities VALUES (?, ?, ?)", rows)
 
     def delete_entity(self, kind: str, identifier: str) -> None:
@@ -273,31 +261,19 @@ class Store:
     @property
     def size(self) -> int:
         """Bytes the database takes."""
-        return _pragma(self._database, "page_count") * _pragma(self._database, "page_size")
+        return sqlite_file.size(self._database)
 
     def is_sound(self) -> bool:
-        try:
-            return bool(self._database.execute("SELECT 1").fetchone()[0] == 1)
-        except sqlite3.Error:
-            return False
+        return sqlite_file.is_sound(self._database)
 
     def backup(self) -> bytes:
         """A consistent copy, as a file of SQLite."""
         self.flush()
-        copy = sqlite3.connect(":memory:")
-        try:
-            self._database.backup(copy)
-            return _without_log(copy.serialize())
-        finally:
-            copy.close()
+        return sqlite_file.backup(self._database)
 
     def restore(self, backup: bytes) -> None:
         """Become what was backed up; raises Refused where it is anything else, and then nothing has changed."""
-        uploaded = opened_backup(backup)
-        try:
-            uploaded.backup(self._database)
-        finally:
-            uploaded.close()
+        sqlite_file.restore(self._database, backup, _LAYOUT)
         self._forget_what_waits()
         rows = self._database.execute("SELECT id, device, property FROM series")
         self._series = {(device, name): number for number, device, name in rows}
@@ -308,84 +284,6 @@ class Store:
             self.flush()
         finally:
             self._database.close()
-
-
-def opened_backup(backup: bytes) -> sqlite3.Connection:
-    """A backup in memory, found to be one; raises Refused."""
-    database = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        why = _why_no_backup(database, backup)
-    except (sqlite3.Error, OverflowError, ValueError):
-        why = DAMAGED.zh, DAMAGED.en
-    if why is not None:
-        database.close()
-        raise refusal("not-a-backup", NOT_A_DATABASE, why=Text(*why))
-    return database
-
-
-def _why_no_backup(database: sqlite3.Connection, backup: bytes) -> tuple[str, str] | None:
-    if not backup.startswith(_HEADER):
-        return DAMAGED.zh, DAMAGED.en
-    database.deserialize(_without_log(backup))
-    # A database can carry triggers and views: statements of others, which must never run here.
-    database.execute("PRAGMA trusted_schema = OFF")
-    version = _pragma(database, "user_version")
-    if _pragma(database, "application_id") != _APPLICATION or version != _VERSION:
-        return tuple(text.format(version=version, expected=_VERSION) for text in (OTHER_VERSION.zh, OTHER_VERSION.en))  # type: ignore[return-value]
-    expected = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        _create(expected)
-        if _tables(database) != _tables(expected):
-            return OTHER_TABLES.zh, OTHER_TABLES.en
-    finally:
-        expected.close()
-    if database.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok" or database.execute(_FAULTS).fetchone():
-        return DAMAGED.zh, DAMAGED.en
-    return None
-
-
-def _without_log(file: bytes) -> bytes:
-    """The same database, to be opened without a write-ahead log, which there is none of in memory.
-
-    SQLite's file format, section 1.3.3: the read and write versions are 2 with a log and 1 without.
-    """
-    return file[:18] + b"\1\1" + file[20:]
-
-
-class _transaction:  # noqa: N801 - reads as a statement
-    """Commits at the end, or takes everything back."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._database.execute("BEGIN")
-        return self._database
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._database.execute("COMMIT" if kind is None else "ROLLBACK")
-
-
-def _connected(path: Path | None) -> sqlite3.Connection:
-    database = sqlite3.connect(":memory:" if path is None else path, isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode = WAL")
-    # With a write-ahead log this is safe against a crash of the program.
-    database.execute("PRAGMA synchronous = NORMAL")
-    return database
-
-
-def _create(database: sqlite3.Connection) -> None:
-    database.executescript(_SCHEMA)
-    database.execute(f"PRAGMA application_id = {_APPLICATION}")
-    database.execute(f"PRAGMA user_version = {_VERSION}")
-
-
-def _tables(database: sqlite3.Connection) -> list[Any]:
-    return database.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name").fetchall()
-
-
-def _pragma(database: sqlite3.Connection, name: str) -> int:
-    return int(database.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def _stored(value: Value | None) -> tuple[Any, int]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from devices.platform.reasons import Reason
+from devices.web.reasons import Reason
 from lab.text import Language
 
 STRANGERS: Final = ""

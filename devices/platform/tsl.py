@@ -12,8 +12,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from devices.platform.model import Datum, Event, Property, Service, ThingModel
-from devices.platform.reasons import refusal, shown
-from devices.platform.validation import first_complaint
+from devices.web.reasons import refusal, shown
+from devices.web.validation import first_complaint
 from lab.text import Text
 
 NOT_TSL: Final = Text(zh="TSL：{where} 应为{expected}", en="TSL: {where} should be {expected}")

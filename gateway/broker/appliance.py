@@ -73,7 +73,7 @@ class BrokerAppliance(Appliance[BrokerConfig]):
         if broker.postage.store is not None:
             shown["storage"] = broker.postage.store.status()
         if tls := self.config.tls:
-            from gateway.broker.tls import warnings
+            from lab.network.tls_server import warnings
 
             with self.host.current():  # or it would be the computer's time
                 shown["tls"] = "; ".join(warnings(tls.certificate, tls.ca, now())) or tls.port

@@ -142,7 +142,7 @@ class TlsConfig(Strict):
             raise KnownValueError(CA_MISSING)
         if self.use_identity_as_username and self.client_certificate != "required":
             raise KnownValueError(IDENTITY_WITHOUT)
-        from gateway.broker.tls import check_credentials  # cryptography takes its time to load
+        from lab.network.tls_server import check_credentials  # cryptography takes its time to load
 
         check_credentials(self.certificate, self.key, self.ca)
         return self

@@ -37,9 +37,9 @@ from gateway.broker.handler import Handler, Turn, Writer
 from gateway.broker.messages import MessageBroker
 from gateway.broker.packets import Connect, PacketReader
 from gateway.broker.store import Store
-from gateway.broker.tls import Peer, server_context
 from lab.clock import now
 from lab.network.containment import contain
+from lab.network.tls_server import Peer, server_context
 from lab.wire.malformed import Malformed
 
 # A broker is not the screen's business; without a handler Python would print over it.

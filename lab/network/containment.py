@@ -7,9 +7,8 @@ reads:
 - gmqtt: keep-alive and time-out of the last packet in and out (`time.monotonic`);
 - asyncua: publishing cycles, session and channel idle time (`time.monotonic`), server and source timestamps, start and
   current time of the server (`datetime.now`);
-- amqtt: session age, timestamps of packets and $SYS topics.
-
-pymodbus's asynchronous client and aiohttp time everything by the loop.
+- amqtt: session age, timestamps of packets and $SYS topics;
+- aiohttp: the Date of an answer. The rest it times by the loop, as pymodbus's asynchronous client does.
 
 Threads: asyncua fills its standard address space in an executor, whose jobs stop the clock of a plant in fast time. It
 reads certificate files through anyio, which has threads of its own; see `wait_for_threads_of_anyio`.

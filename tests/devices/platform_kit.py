@@ -15,8 +15,8 @@ import aiohttp
 import gmqtt
 
 from devices.platform.appliance import Platform
-from devices.platform.passwords import hashed
 from devices.registry import KINDS as DEVICE_KINDS
+from devices.web.passwords import hashed
 from gateway.registry import KINDS as GATEWAY_KINDS
 from lab.clock import EPOCH_NS
 from lab.model.frame import Port

@@ -10,7 +10,7 @@ import pytest
 from platform_kit import BOILER, DEVICES, GATEWAY, TOPIC, Room, tell
 
 from devices.platform.readings import checked_time
-from devices.platform.reasons import Refused
+from devices.web.reasons import Refused
 
 
 async def outcomes(room: Room, device: str = "boiler-1") -> list[tuple[str, list[str]]]:

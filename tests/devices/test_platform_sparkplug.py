@@ -11,8 +11,8 @@ from platform_kit import Room, tell
 
 from devices.platform.ingest.ingest import Call, Message, Outcome, Presence, Telemetry, Unreadable
 from devices.platform.ingest.sparkplug import Sparkplug
-from devices.platform.reasons import Refused
 from devices.platform.registry import Address
+from devices.web.reasons import Refused
 from lab.wire import sparkplug
 from lab.wire.sparkplug import BAD, STALE, DataType, Metric, Payload, quality, wire_value
 

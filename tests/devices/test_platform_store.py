@@ -17,11 +17,11 @@ from pydantic import ValidationError
 
 from devices.platform.config import PlatformConfig
 from devices.platform.model import Datum, ThingModel
-from devices.platform.reasons import Refused
 from devices.platform.registry import Address, Registry
 from devices.platform.store import Point, Store
 from devices.platform.things import Device, Product
 from devices.platform.tsl import from_tsl, to_tsl
+from devices.web.reasons import Refused
 
 NUMBERS = st.one_of(st.integers(-1000, 1000), st.floats(-1e6, 1e6), st.booleans(), st.none(), st.text(max_size=3))
 POINTS = st.dictionaries(st.integers(0, 200), NUMBERS, max_size=60)

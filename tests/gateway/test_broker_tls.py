@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from test_broker import Client
 
 from gateway.broker.config import BrokerConfig
-from gateway.broker.tls import NO_CHECK_TIME
+from lab.network.tls_server import NO_CHECK_TIME
 from lab.wire import mqtt
 from lab.wire.mqtt import Connect, Publish
 

@@ -18,8 +18,8 @@ from devices.platform.ingest.ingest import (
     parsed,
     to_json,
 )
-from devices.platform.reasons import Refused, refusal
 from devices.platform.registry import Address
+from devices.web.reasons import Refused, refusal
 from lab.text import Text
 
 NO_NUMBER: Final = Text(zh="Alink 报文缺少 id", en="an Alink message without id")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from devices.platform.ingest.ingest import Heard, Occurrence, OneWay, a_list, a_text, an_object, parsed
-from devices.platform.reasons import refusal, shown
 from devices.platform.registry import Address
+from devices.web.reasons import refusal, shown
 from lab.text import Text
 
 NOT_A_TIME: Final = Text(

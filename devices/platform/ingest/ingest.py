@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
-from devices.platform.reasons import Reason, Refused, refusal, shown
 from devices.platform.registry import Address
+from devices.web.reasons import Reason, Refused, refusal, shown
 from lab.text import Text
 
 NOT_UTF8: Final = Text(zh="不是 UTF-8 文本（第 {offset} 字节）", en="not UTF-8 text (byte {offset})")

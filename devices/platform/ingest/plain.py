@@ -28,8 +28,8 @@ from devices.platform.ingest.ingest import (
     parsed,
     to_json,
 )
-from devices.platform.reasons import Reason, refusal, shown
 from devices.platform.registry import Address
+from devices.web.reasons import Reason, refusal, shown
 from lab.text import Text
 
 NEITHER: Final = Text(zh="既没有 values 也没有 tags", en="has neither values nor tags")

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from devices.platform.calls import SET
 from devices.platform.ingest.ingest import Call, Heard, Message, Outcome, Presence, Reading, Telemetry, Unreadable
-from devices.platform.reasons import Reason, Refused, refusal
 from devices.platform.registry import Address
+from devices.web.reasons import Reason, Refused, refusal
 from lab.text import Text
 from lab.wire import sparkplug
 from lab.wire.malformed import Malformed

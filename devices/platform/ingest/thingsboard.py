@@ -25,8 +25,8 @@ from devices.platform.ingest.ingest import (
     parsed,
     to_json,
 )
-from devices.platform.reasons import Refused, refusal, shown
 from devices.platform.registry import Address
+from devices.web.reasons import Refused, refusal, shown
 from lab.text import Text
 
 WHO_IS_ME: Final = Text(

@@ -9,10 +9,10 @@ from pydantic import RootModel
 from devices.platform.alarm_desk import Alarm, as_document
 from devices.platform.documents import AlarmQuery, Alarms, AlarmView, Assignment, Done, RuleList
 from devices.platform.http import Ask, Route
-from devices.platform.reasons import refusal
 from devices.platform.routes.products import same_id
 from devices.platform.rules import Rule
 from devices.platform.service import Service
+from devices.web.reasons import refusal
 from lab.text import Text
 
 CHANGED: Final = Text(zh="{by} 设置报警规则 {rule}", en="{by} set the alarm rule {rule}")

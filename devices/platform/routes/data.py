@@ -23,11 +23,11 @@ from devices.platform.http import Ask, Route
 from devices.platform.hub import TOO_LARGE
 from devices.platform.ingest.ingest import Attributes, Heard, an_object, parsed
 from devices.platform.ingest.thingsboard import telemetry
-from devices.platform.reasons import refusal
 from devices.platform.registry import Address
 from devices.platform.service import Service, now_ms
 from devices.platform.things import Device, Product
 from devices.platform.trace import STRANGERS
+from devices.web.reasons import refusal
 from lab.text import Text
 
 TOO_MANY: Final = Text(zh="会有 {count} 个区间，上限 {limit}", en="that makes {count} intervals, the limit is {limit}")

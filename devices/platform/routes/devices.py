@@ -21,11 +21,11 @@ from devices.platform.documents import (
 )
 from devices.platform.http import Ask, Route
 from devices.platform.ingest.ingest import Call
-from devices.platform.reasons import Reason
 from devices.platform.routes.products import same_id
 from devices.platform.service import Service, now_ms
 from devices.platform.things import Device
 from devices.platform.trace import Traced, beginning
+from devices.web.reasons import Reason
 from lab.text import Text
 
 CHANGED: Final = Text(zh="{by} 设置设备 {device}", en="{by} set the device {device}")

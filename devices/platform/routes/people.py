@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from devices.platform import passwords
 from devices.platform.config import User
 from devices.platform.documents import Done, Login, LoginRequest, Me, UserChange, UserRequest, Users, UserView
 from devices.platform.http import Ask, Route
-from devices.platform.reasons import Refused
 from devices.platform.service import Service
+from devices.web import passwords
+from devices.web.reasons import Refused
 from lab.text import Text
 
 LOGGED_IN: Final = Text(zh="{user} 登录", en="{user} logged in")

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from devices.platform.documents import Done, Products, ProductView
 from devices.platform.http import Ask, Route
-from devices.platform.reasons import refusal
 from devices.platform.service import Service
 from devices.platform.things import Product
 from devices.platform.tsl import from_tsl, to_tsl
+from devices.web.reasons import refusal
 from lab.text import Text
 
 CHANGED: Final = Text(zh="{by} 设置产品 {product}", en="{by} set the product {product}")

@@ -1,4 +1,4 @@
-"""Why the platform does not take something, to be said in the reader's language."""
+"""Why something is not taken, to be said in the reader's language."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def server_context(
 
 
 def warnings(certificate: str, ca: str | None, at: datetime) -> Iterator[str]:
-    """What of the broker's own certificates is out of date."""
+    """What of the server's own certificates is out of date."""
     for what, pem in (("certificate", certificate), ("ca", ca)):
         for each in _certificates(what, pem) if pem else ():
             if trouble := validity(each, what, at):

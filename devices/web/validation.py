@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from devices.platform.reasons import Reason, Refused, shown
+from devices.web.reasons import Reason, Refused, shown
 from lab.model.document import KnownValueError
 from lab.text import Text
 
