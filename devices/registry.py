@@ -11,6 +11,7 @@ from devices.cnc_plc import CncPlc
 from devices.cold_plc import ColdPlc
 from devices.fw_ind import FwInd
 from devices.gap.gap import Gap
+from devices.identification.node import IdnNode
 from devices.ids.ids import Ids
 from devices.imm_plc import ImmPlc
 from devices.outside import Outside
@@ -59,6 +60,7 @@ _ALL: Final[tuple[type[Appliance[Any]], ...]] = (
     FwInd,
     Gap,
     HeadTransmitter,
+    IdnNode,
     Ids,
     ImmPlc,
     IoModule,

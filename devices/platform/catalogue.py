@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from devices.platform.accounts import Accounts
 from devices.platform.alarm_desk import AlarmDesk
-from devices.platform.config import PlatformConfig, User
+from devices.platform.config import PlatformConfig, Role, User
 from devices.platform.registry import FULL, Registry, consistent
 from devices.platform.rules import Rule
 from devices.platform.store import Store
 from devices.platform.things import Device, Product
+from devices.web.accounts import Accounts
 from devices.web.reasons import Reason, Refused, refusal
 from devices.web.validation import first_complaint
 from lab.model.document import KnownValueError
@@ -45,7 +45,12 @@ class Catalogue:
     """One place where each of these can be changed; a change that contradicts anything changes nothing."""
 
     def __init__(
-        self, store: Store, registry: Registry, accounts: Accounts, desk: AlarmDesk, complain: Callable[[str], None]
+        self,
+        store: Store,
+        registry: Registry,
+        accounts: Accounts[Role],
+        desk: AlarmDesk,
+        complain: Callable[[str], None],
     ) -> None:
         self._store, self._registry, self._accounts, self._desk = store, registry, accounts, desk
         self._complain = complain

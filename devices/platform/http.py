@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from devices.platform.accounts import Session, allow
+from devices.platform.accounts import allow
 from devices.platform.config import Role
+from devices.web.accounts import Session
 from devices.web.reasons import Reason, Refused
 from devices.web.requests import body_of, document_of, json_answer, language_of
 from devices.web.validation import checked, first_complaint
@@ -66,7 +67,7 @@ class Ask:
     body: Any
     """An instance of the route's `body`."""
     raw: bytes
-    session: Session
+    session: Session[Role]
     """Of nobody, where the route is open to everybody."""
     token: str
     language: Language
@@ -82,7 +83,7 @@ class File:
 
 
 Answer = Callable[["Service", Ask], Awaitable[Any]]
-NOBODY: Final = Session("", "viewer", 0)
+NOBODY: Final[Session[Role]] = Session("", "viewer", 0)
 
 
 @dataclass(frozen=True, slots=True)

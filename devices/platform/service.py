@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from devices.platform.accounts import Accounts
 from devices.platform.alarm_desk import Alarm, AlarmDesk
 from devices.platform.alarms import Change
 from devices.platform.calls import Calls
 from devices.platform.catalogue import Catalogue
-from devices.platform.config import PlatformConfig
+from devices.platform.config import PlatformConfig, Role
 from devices.platform.hub import Hub
 from devices.platform.link import BrokerConnection
 from devices.platform.registry import Registry
 from devices.platform.store import Store
 from devices.platform.trace import Trace
+from devices.web.accounts import Accounts
 from lab import clock
 from lab.network.host import Host
 from lab.network.logbook import Log
@@ -40,7 +40,7 @@ class Service:
         self.audit, self._alarm_log = audit, alarms
         self.began = now_ms()
         self.registry = Registry(config.limits.devices)
-        self.accounts = Accounts(host.random, now_ms)
+        self.accounts: Accounts[Role] = Accounts(host.random, now_ms)
         self.calls = Calls(now_ms)
         self.trace = Trace(config.limits.trace)
         self.desk = AlarmDesk(host, store, now_ms, self._alarm_changed)

@@ -7,6 +7,7 @@ database can do by itself switched off, before anything of them is believed.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -70,12 +71,22 @@ def backup(database: sqlite3.Connection) -> bytes:
         copy.close()
 
 
-def restore(database: sqlite3.Connection, file: bytes, layout: Layout) -> None:
-    """Become what was backed up; raises Refused where it is anything else, and then nothing has changed."""
+def restore(
+    database: sqlite3.Connection,
+    file: bytes,
+    layout: Layout,
+    has_sense: Callable[[sqlite3.Connection], bool] = lambda _: True,
+) -> None:
+    """Become what was backed up; raises Refused where it is anything else, and then nothing has changed.
+
+    `has_sense` looks at what queries cannot judge.
+    """
     uploaded = sqlite3.connect(":memory:", isolation_level=None)
     try:
         try:
             why = _why_no_backup(uploaded, file, layout)
+            if why is None and not has_sense(uploaded):
+                why = DAMAGED
         except (sqlite3.Error, OverflowError, ValueError):
             why = DAMAGED
         if why is not None:

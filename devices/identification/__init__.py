@@ -1,0 +1,1 @@
+"""Identification resolution: the nodes that know what is behind an identifier."""
