@@ -104,6 +104,8 @@ class Resolver:
 
     async def _resolve(self, handle: Handle, is_authoritative: bool, via: Sequence[str]) -> Found:
         try:
+            if not is_authoritative and (kept := self._remembered(handle)) is not None:
+                return kept
             return await self._ask(await self._servers(handle, is_authoritative, via), handle, is_authoritative, via)
         except Failure as error:
             return Found(error.code, (), error.reason)
@@ -117,7 +119,9 @@ class Resolver:
             steps = steps[:-1]  # its description is with the prefix that it is derived from
         for step in steps:
             authority = Handle(NAMING_AUTHORITY, step)
-            found = await self._ask(servers, authority, is_authoritative, via)
+            found = None if is_authoritative else self._remembered(authority)
+            if found is None:
+                found = await self._ask(servers, authority, is_authoritative, via)
             node = _named(servers)
             if found.code == Code.HANDLE_NOT_FOUND:
                 raise failure(Code.HANDLE_NOT_FOUND, NO_PREFIX, prefix=step, node=node)
@@ -135,9 +139,6 @@ class Resolver:
         self, servers: Sequence[Server], handle: Handle, is_authoritative: bool, via: Sequence[str]
     ) -> Found:
         """What the first of these nodes that answers says; raises Failure where none does."""
-        key = handle.key
-        if not is_authoritative and (kept := self.cache.get(key)) is not None:
-            return Found(kept.code, kept.values, kept.reason, is_remembered=True)
         trouble: Failure | None = None
         # An authoritative answer is that of a primary site (RFC 3651, section 3.1).
         for server in sorted(servers, key=lambda each: not each.is_primary):
@@ -149,9 +150,13 @@ class Resolver:
                 trouble = trouble or error
                 continue
             if found.code in (Code.SUCCESS, Code.HANDLE_NOT_FOUND):
-                self.cache.put(key, found, self._ttl(found))
+                self.cache.put(handle.key, found, self._ttl(found))
             return found
         raise trouble or failure(Code.ERROR, UNREACHABLE, node=_named(servers), why="primarySite")
+
+    def _remembered(self, handle: Handle) -> Found | None:
+        kept = self.cache.get(handle.key)
+        return None if kept is None else Found(kept.code, kept.values, kept.reason, is_remembered=True)
 
     def _ttl(self, found: Found) -> float:
         if found.code == Code.HANDLE_NOT_FOUND:
@@ -196,9 +201,9 @@ async def _body(response: ClientResponse) -> bytes:
 
 def _decoded(node: str, document: Any) -> Found:
     """Raises Malformed or ValueError."""
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or not isinstance(document.get("responseCode"), int):
         raise Malformed("an answer is an object with responseCode")
-    code = Code(int(document.get("responseCode", 0)))
+    code = Code(document["responseCode"])
     if code != Code.SUCCESS:
         why = str(document.get("message", "-"))[:200]
         return Found(code, (), Reason(code.name, SAID, {"node": node, "code": int(code), "why": why}))
