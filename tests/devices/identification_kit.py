@@ -212,7 +212,13 @@ class Plant:
         return answer
 
 
-def tell(story: Callable[[Plant], Awaitable[T]], *, folder: Path | None = None, is_fast: bool = True) -> T:
+def tell(
+    story: Callable[[Plant], Awaitable[T]],
+    *,
+    folder: Path | None = None,
+    is_fast: bool = True,
+    patience: float = 7 * 86_400,
+) -> T:
     """A story; what the loop complains of, and tasks that are left behind, fail the test."""
     loop = PlantLoop(fast=is_fast)
     complaints: list[str] = []
@@ -230,7 +236,7 @@ def tell(story: Callable[[Plant], Awaitable[T]], *, folder: Path | None = None, 
                 hosts[name].disk.folder = folder / name
         plant = Plant(loop, network, hosts)
         hosts["pc"].configure(HostConfig.model_validate({"interfaces": {"eth0": {"address": address("pc") + "/24"}}}))
-        async with asyncio.timeout(7 * 24 * 3600):
+        async with asyncio.timeout(patience):
             result = await story(plant)
             for name in list(plant.nodes):
                 await plant.switch_off(name)
