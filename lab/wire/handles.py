@@ -216,14 +216,12 @@ def decode_value(document: Any) -> HandleValue:
     """A value as JSON says it; what the server gives, such as `timestamp`, is ignored. Raises Malformed."""
     if not isinstance(document, Mapping):
         raise Malformed("a value is an object with index, type and data")
-    index, kind, ttl = document.get("index"), document.get("type"), document.get("ttl", 86_400)
-    if not isinstance(index, int) or not _is_whole(index, 1, _MOST_INDEX):
-        raise Malformed(f"index is a whole number from 1, not {_short(index)}")
+    kind = document.get("type")
+    index = _whole(document.get("index"), 1, _MOST_INDEX, "index is a whole number from 1")
     where = f"value {index}"
     if not isinstance(kind, str) or not 0 < len(kind) <= 128 or _FORBIDDEN.search(kind):
         raise Malformed(f"{where}: type is a word, not {_short(kind)}")
-    if not _is_whole(ttl, 0, _MOST_TTL):
-        raise Malformed(f"{where}: ttl is a whole number of seconds, not {_short(ttl)}")
+    ttl = _whole(document.get("ttl", 86_400), 0, _MOST_TTL, f"{where}: ttl is a whole number of seconds")
     # What everybody can read is no secret.
     usual = "1100" if isinstance(kind, str) and kind.upper() == "HS_SECKEY" else "1110"
     permissions = document.get("permissions", usual)
@@ -236,7 +234,7 @@ def decode_value(document: Any) -> HandleValue:
     if form not in _FORMATS:
         raise Malformed(f"{where}: format is one of {', '.join(_FORMATS)}, not {_short(form)}")
     try:
-        _check(form, content)
+        content = _checked(form, content)
     except Malformed as error:
         raise Malformed(f"{where}: {error}") from None
     # The types that servers rely on have formats of their own.
@@ -276,7 +274,8 @@ def servers_of(site: HandleValue) -> list[Server]:
     return found
 
 
-def _check(form: str, content: Any) -> None:
+def _checked(form: str, content: Any) -> Any:
+    """What a value says, as it is kept; raises Malformed."""
     if form in ("string", "base64", "hex"):
         if not isinstance(content, str):
             raise Malformed(f"the value of {form} is text, not {_short(content)}")
@@ -284,37 +283,37 @@ def _check(form: str, content: Any) -> None:
             raise Malformed(f"data has at most {_MOST_DATA} characters, this has {len(content)}")
         try:
             content.encode()
-            base64.b64decode(content, validate=True) if form == "base64" else None
-            bytes.fromhex(content) if form == "hex" else None
+            if form == "base64":
+                base64.b64decode(content, validate=True)
+            elif form == "hex":
+                bytes.fromhex(content)
         except UnicodeEncodeError:
             raise Malformed("data is Unicode text") from None
         except (binascii.Error, ValueError):
             raise Malformed(f"{_short(content)} is not {form}") from None
-    elif form == "admin":
-        _check_reference(content)
-        if not isinstance(content.get("permissions"), str) or not _ADMIN_PERMISSIONS.fullmatch(content["permissions"]):
+        return content
+    if form == "admin":
+        permissions = content.get("permissions") if isinstance(content, Mapping) else None
+        if not isinstance(permissions, str) or not _ADMIN_PERMISSIONS.fullmatch(permissions):
             raise Malformed("permissions of an administrator are 0 and 1, such as 011111110011")
-    elif form == "vlist":
+        return {**_checked_reference(content), "permissions": permissions}
+    if form == "vlist":
         if not isinstance(content, list) or len(content) > 1000:
             raise Malformed("a vlist is a list of at most 1000 {handle, index}")
-        for each in content:
-            _check_reference(each)
-    elif form == "site":
+        return [_checked_reference(each) for each in content]
+    if form == "site":
         _check_site(content)
-    elif (
-        not isinstance(content, Mapping)
-        or len(content) > 20
-        or not all(isinstance(each, str) for each in content.values())
-    ):
+        return content
+    if not isinstance(content, Mapping) or len(content) > 20 or not all(map(_is_short_text, content.values())):
         raise Malformed("a key is a JSON Web Key, an object of texts (RFC 7517)")
+    return content
 
 
-def _check_reference(content: Any) -> None:
+def _checked_reference(content: Any) -> dict[str, Any]:
     if not isinstance(content, Mapping) or not isinstance(content.get("handle"), str):
         raise Malformed("an administrator is {handle, index}")
-    if not _is_whole(content.get("index"), 0, _MOST_INDEX):
-        raise Malformed(f"the index of an administrator is a whole number, not {_short(content.get('index'))}")
-    Handle.parse(content["handle"])
+    index = _whole(content.get("index"), 0, _MOST_INDEX, "the index of an administrator is a whole number")
+    return {"handle": str(Handle.parse(content["handle"])), "index": index}
 
 
 def _check_site(content: Any) -> None:
@@ -328,7 +327,7 @@ def _check_site(content: Any) -> None:
         for each in interfaces:
             if not isinstance(each, Mapping) or not isinstance(each.get("protocol"), str):
                 raise Malformed("an interface has protocol, port, query and admin")
-            if not _is_whole(each.get("port"), 1, 65535):
+            if not isinstance(each.get("port"), int) or not 0 < each["port"] < 65536:
                 raise Malformed(f"a port is 1 to 65535, not {_short(each.get('port'))}")
 
 
@@ -336,8 +335,18 @@ def _is_address(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", value) is not None
 
 
-def _is_whole(value: Any, least: int, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+def _is_short_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 10_000 and value.isascii()
+
+
+def _whole(value: Any, least: int, most: int, what: str) -> int:
+    """A whole number, which clients also write as text; raises Malformed."""
+    number = value
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 10:
+        number = int(value)
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+        raise Malformed(f"{what}, not {_short(value)}")
+    return number
 
 
 def _short(value: Any) -> str:

@@ -43,10 +43,11 @@ def address(name: str) -> str:
 
 
 @cache
-def https() -> dict[str, Any]:
+def https(days: int = 30) -> dict[str, Any]:
     """A self-signed certificate, as most nodes of the Handle System have."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ent")])
+    addresses = [x509.IPAddress(IPv4Address(each)) for each in (address("ent"), "127.0.0.1")]
     since = datetime(2025, 12, 31, tzinfo=UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -55,8 +56,8 @@ def https() -> dict[str, Any]:
         .public_key(key.public_key())
         .serial_number(7)
         .not_valid_before(since)
-        .not_valid_after(since + timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(address("ent")))]), critical=False)
+        .not_valid_after(since + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
         .sign(key, hashes.SHA256())
     )
     return {
