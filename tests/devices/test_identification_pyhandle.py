@@ -76,7 +76,7 @@ def test_pyhandle_registers_changes_resolves_and_deletes(tmp_path: Path) -> None
         changed = found["changed"]
         assert (changed["URL"], changed["NAME"], changed["MODEL"]) == ("http://10.0.0.4/v1", "闸阀", "Z41H")
         assert "CHECKSUM" not in changed
-        assert "88.900.C/ADMIN" in changed["HS_ADMIN"]
+        assert "0.NA/88.900.C" in changed["HS_ADMIN"], "its default owner"
         assert found["minted"].startswith("88.900.C/")
         assert found["again"] == "http://10.0.0.4/minted"
         assert found["gone"] is None
