@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from random import Random
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from devices.controller import Controller, ControllerConfig
+from devices.modbus_unit import Identity
+from devices.opcua.config import LIVE, OpcUaServing
 from devices.process.machining import MachiningCentre
-from devices.scan import ScanCycle
-from lab.model.plant import HostConfig
-from lab.network.appliance import Appliance, RecordTruth, Value
+from devices.process_device import ProcessDevice
+from lab.network.appliance import RecordTruth, Value
 from lab.network.host import Host
+from lab.network.logbook import Log
 from lab.text import Text
 
 if TYPE_CHECKING:
-    from devices.opcua_server import OpcUaServer
+    from devices.opcua.machine import MachineFace, Point
 
 NAMESPACE: Final = "urn:lab:cnc"
 
@@ -35,104 +37,146 @@ NODES: Final[Mapping[str, str]] = {
 """Point of the process → name of its node after `CNC01.`"""
 PUBLIC: Final = frozenset({"state", "part_count", "alarm_code"})
 """What users without a name may read."""
-SETPOINTS: Final = frozenset({"feed_override", "spindle_override"})
-"""What `eng` may write."""
 _TYPES: Final = {"state": "Int16", "part_count": "UInt32", "alarm_code": "UInt16", "program": "String"}
 _DECIMALS: Final = {"spindle_speed": 0, "spindle_load": 1, "feed_rate": 0, "tool_wear": 2}
-"""What the control shows of a Double, and so what its clients see."""
+_SPANS: Final[Mapping[str, tuple[float, float, str]]] = {
+    "spindle_speed": (0.0, 8000.0, "rpm"),
+    "spindle_load": (0.0, 150.0, "%"),
+    "feed_rate": (0.0, 10_000.0, "mm/min"),
+    "tool_wear": (0.0, 100.0, "%"),
+    "feed_override": (0.0, 150.0, "%"),
+    "spindle_override": (50.0, 120.0, "%"),
+}
 
 
-class CncPlcConfig(HostConfig):
-    machine: str = Field(default="CNC01", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")
-    """First part of every node id."""
-    port: int = Field(default=4840, ge=1, le=65535)
-    policies: list[Literal["None", "Basic256Sha256"]] = Field(default=["None", "Basic256Sha256"], min_length=1)
-    anonymous: bool = True
-    users: dict[Literal["acq", "eng"], str] = Field(default_factory=dict)
-    """Passwords. `acq` may read everything, `eng` may write set-points as well."""
-    max_sessions: int = Field(default=10, ge=1, le=100)
-    max_subscriptions: int = Field(default=20, ge=1, le=1000)
+def points() -> dict[str, Point]:
+    """How each point of the process is shown."""
+    from devices.opcua.machine import Point
+
+    shown = {}
+    for point, name in NODES.items():
+        low, high, unit = _SPANS.get(point, (None, None, ""))
+        shown[point] = Point(
+            name,
+            _TYPES.get(point, "Double"),
+            public=point in PUBLIC,
+            writable=point in MachiningCentre.setpoints,
+            low=low,
+            high=high,
+            unit=unit,
+            decimals=_DECIMALS.get(point),
+        )
+    return shown
 
 
-class CncPlc(Appliance[CncPlcConfig]):
-    kind: ClassVar[str] = "cnc-plc"
-    title: ClassVar[Text] = Text(zh="数控机床控制器", en="Machining centre controller")
-    Config = CncPlcConfig
-    scan_period: ClassVar[float] = 0.5
-    """Seconds"""
+class CncPlcConfig(ControllerConfig, OpcUaServing):
+    machine: str = Field(
+        default="CNC01",
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$",
+        description="节点标识的第一部分。First part of every node id.",
+    )
+    firmware: Literal["V4.1", "V4.2"] = "V4.1"
+
+
+class OpcUaMachine(ProcessDevice[CncPlcConfig]):
+    """Shows a machining centre to OPC UA clients."""
+
+    Process = MachiningCentre
+    identity: ClassVar[Identity] = Identity("Lab Machine Tools", "VMC-850", "V4.1")
 
     def __init__(self, host: Host, config: CncPlcConfig, record: RecordTruth) -> None:
         super().__init__(host, config, record)
-        self.process = MachiningCentre(Random(host.random.getrandbits(64)))
-        self._seen: dict[str, Value] = {}
-        self._server: OpcUaServer | None = None
-        self._scan_cycle = ScanCycle(self.scan_period, self._scan)
+        self.process: MachiningCentre
+        self.logs["security"] = Log()
+        self._face: MachineFace | None = None
 
     async def start(self) -> None:
         # asyncua takes a second to import, which programs that only look at the list of devices need not wait for.
-        from asyncua import ua
+        from devices.opcua.machine import MachineFace
+        from devices.opcua.server import OpcUaMethod
 
-        from devices.opcua_server import OpcUaServer, OpcUaVariable
-
-        config = self.config
-        server = OpcUaServer(
+        self._catch_up()
+        face = MachineFace(
+            points(),
             host=self.host.name,
-            application=f"{NAMESPACE}:{self.host.name}",
             namespace=NAMESPACE,
-            machine=config.machine,
-            title=f"{config.machine} controller",
-            port=config.port,
-            policies=config.policies,
-            passwords={str(name): password for name, password in config.users.items()},
-            anonymous=config.anonymous,
-            writers=("eng",),
-            max_sessions=config.max_sessions,
-            max_subscriptions=config.max_subscriptions,
+            machine=self.config.machine,
+            identity=self.who,
+            config=self.config,
+            log=self.logs["security"],
+            scan_period=self.scan_period,
         )
-        variables = [
-            OpcUaVariable(
-                name, ua.VariantType[_TYPES.get(point, "Double")], public=point in PUBLIC, writable=point in SETPOINTS
-            )
-            for point, name in NODES.items()
+        methods = [
+            OpcUaMethod("Start", lambda: self._done(self.process.cycle_start())),
+            OpcUaMethod("Stop", lambda: self._done(self.process.feed_hold())),
+            OpcUaMethod("ResetAlarm", lambda: self._done(self.process.reset())),
         ]
         self._show()
-        await server.start(variables, {NODES[point]: value for point, value in self._seen.items()}, self._written)
-        self._server = server
+        await face.start(self._values(), self._written, methods, is_running=self.process.controlled)
+        self._face = face
         self._scan_cycle.start()
 
     async def stop(self) -> None:
-        self._scan_cycle.stop()
-        if self._server is not None:
-            server, self._server = self._server, None
-            await server.stop()
+        self._rest()
+        if self._face is not None:
+            face, self._face = self._face, None
+            await face.stop()
 
-    def points(self) -> Mapping[str, Value]:
-        return dict(self._seen)
+    def switched(self) -> None:
+        self._update()
+        if self._face is not None:
+            self._face.show(self._values(), is_running=self.process.controlled)
 
-    def force(self, point: str, value: Value | None) -> None:
-        self.process.force(point, value)
-        self._show()
-
-    def status(self) -> Mapping[str, object]:
-        sessions = self._server.sessions if self._server is not None else 0
-        return {"machine": self.config.machine, "sessions": sessions, **self._seen}
-
-    def _scan(self, seconds: float) -> None:
-        self.process.step(seconds)
-        self._show()
-
-    def _written(self, node: str, value: Value) -> None:
-        point = next(point for point, name in NODES.items() if name == node)
-        self.process.set(point, value)
-        self._show()
+    def _values(self) -> dict[str, Value]:
+        """What the control has measured."""
+        return {point: self._measured(point, value) for point, value in self.process.values().items()}
 
     def _show(self) -> None:
-        """Bring the nodes up to date where their values differ, and tell the truth of it."""
-        changed: dict[str, Value] = {}
-        for point, value in self.process.values().items():
-            seen = round(value, _DECIMALS[point]) if point in _DECIMALS and isinstance(value, float) else value
-            if self._seen.get(point) != seen:
-                self._seen[point] = changed[NODES[point]] = seen
-                self.record(point, seen)
-        if changed and self._server is not None:
-            self._server.show(changed)
+        values = self._values()
+        for point, value in values.items():
+            decimals = _DECIMALS.get(point)
+            self._tell(point, round(value, decimals) if decimals is not None and isinstance(value, float) else value)
+        if self._face is not None:
+            self._face.show(values, is_running=self.process.controlled)
+
+    def _written(self, point: str, value: Value) -> int:
+        from asyncua.ua.status_codes import StatusCodes
+
+        if not self.process.controlled:
+            return int(StatusCodes.BadInvalidState)
+        self.process.set(point, value)
+        self._update()
+        return int(StatusCodes.Good)
+
+    def _done(self, could: bool) -> int:
+        """The status code of a method that could, or could not, be done now."""
+        from asyncua.ua.status_codes import StatusCodes
+
+        if could:
+            self._update()
+        return int(StatusCodes.Good if could else StatusCodes.BadInvalidState)
+
+
+class CncPlc(Controller[CncPlcConfig], OpcUaMachine):
+    kind: ClassVar[str] = "cnc-plc"
+    title: ClassVar[Text] = Text(zh="数控机床控制器", en="Machining centre controller")
+    Config = CncPlcConfig
+    live: ClassVar[frozenset[str]] = LIVE | Controller.live
+
+    async def start(self) -> None:
+        self.equip()
+        await super().start()
+
+    async def apply(self, config: CncPlcConfig) -> None:
+        """Another mode, or another list of trusted certificates, cuts nobody off."""
+        changed = {key for key in CncPlcConfig.model_fields if getattr(config, key) != getattr(self.config, key)}
+        if self._face is None or not changed <= self.live:
+            await super().apply(config)
+            return
+        self.config = config
+        self.equip()
+        self._face.trust(config)
+
+    def status(self) -> Mapping[str, object]:
+        face = self._face.status() if self._face is not None else {"sessions": 0}
+        return {"machine": self.config.machine, **super().status(), **face, **self._seen}

@@ -1,4 +1,4 @@
-"""What makes a device with registers a controller: it runs or is stopped, and its firmware can be replaced."""
+"""What makes a device with a process a controller: it runs or is stopped, and its firmware can be replaced."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import ClassVar, Literal, TypeVar
 from pydantic import Field
 
 from devices.modbus_unit import Identity
-from devices.register_device import RegisterConfig, RegisterDevice
+from devices.process_device import ProcessDevice
+from lab.model.plant import HostConfig
 from lab.network.appliance import RecordTruth
 from lab.network.fabric import Jack
 from lab.network.host import Host
@@ -21,7 +22,7 @@ Mode = Literal["RUN", "STOP"]
 INSTALLING = Text(zh="正在安装固件 {firmware}", en="installing firmware {firmware}")
 
 
-class ControllerConfig(RegisterConfig):
+class ControllerConfig(HostConfig):
     """Each kind says what versions of its firmware there are: `firmware: Literal["V2.3", "V2.4"] = "V2.3"`."""
 
     mode: Mode = Field(
@@ -38,7 +39,7 @@ class ControllerConfig(RegisterConfig):
 K = TypeVar("K", bound=ControllerConfig)
 
 
-class Controller(RegisterDevice[K]):
+class Controller(ProcessDevice[K]):
     """A new mode in the configuration wins over what was last chosen elsewhere, at a register, say.
 
     New firmware is installed by a restart, for the length of which the device has no link and controls nothing. What
@@ -79,11 +80,7 @@ class Controller(RegisterDevice[K]):
         self._mode = mode
         self.record("mode", mode)
         self.process.controlled = mode == "RUN"
-        if self._modbus is not None:
-            self._modbus.running = self.process.controlled
-        if self._variables and self.process.controlled:
-            self._obey()  # what was written while it stood still
-            self._update()
+        self.switched()
 
     async def start(self) -> None:
         if self.config.firmware == self._firmware:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from random import Random
-from typing import ClassVar, Final, TypeVar
+from collections.abc import Mapping
+from typing import ClassVar, TypeVar
 
 from pydantic import Field
 
-from devices.modbus_unit import MAX_REGISTERS, Identity, ModbusUnit
-from devices.process.process import Process
-from devices.process.safety import SafeBands
+from devices.modbus_unit import MAX_REGISTERS, ModbusUnit
+from devices.process_device import ProcessDevice
 from devices.registers import Registers, Variable
-from devices.scan import ScanCycle
 from lab.model.plant import HostConfig
-from lab.network.appliance import Appliance, RecordTruth, Value
+from lab.network.appliance import RecordTruth
 from lab.network.host import Host
-
-_STEPS: Final = 2000
-"""In which a process makes up for the time its device was off."""
 
 
 class RegisterConfig(HostConfig):
@@ -37,32 +30,16 @@ class RegisterConfig(HostConfig):
 C = TypeVar("C", bound=RegisterConfig)
 
 
-class RegisterDevice(Appliance[C]):
-    """Shows a process in registers.
+class RegisterDevice(ProcessDevice[C]):
+    """Shows a process in registers."""
 
-    The process goes on through restarts and reconfigurations, as boilers do; while the device is off, uncontrolled.
-    """
-
-    Process: ClassVar[type[Process]]
-    identity: ClassVar[Identity]
-    scan_period: ClassVar[float] = 0.5
-    """Seconds"""
     live: ClassVar[frozenset[str]] = frozenset()
     """Keys of the configuration that take effect while clients stay connected; any other is a restart."""
 
     def __init__(self, host: Host, config: C, record: RecordTruth) -> None:
         super().__init__(host, config, record)
-        # A stream of its own, so that what the network draws does not move the process.
-        self.process = self.Process(Random(host.random.getrandbits(64)))
-        self._seen: dict[str, Value] = {}
         self._variables: Mapping[str, Variable] = {}
         self._modbus: ModbusUnit | None = None
-        self._safe_bands = SafeBands(self.process, record)
-        self._scan_cycle = ScanCycle(self.scan_period, self._scan)
-        self._off_since: float | None = None
-        """Seconds on the loop's clock."""
-        self.sensors: dict[str, Callable[[Value], Value]] = {}
-        """What a bad sensor makes of a process value, by point; the registers show that."""
 
     @property
     @abstractmethod
@@ -83,11 +60,6 @@ class RegisterDevice(Appliance[C]):
 
     def equip(self) -> None:
         """Take on what the configuration says of the device itself; the registers are laid out afterwards."""
-
-    @property
-    def who(self) -> Identity:
-        """What it says in function 43/14 now."""
-        return self.identity
 
     async def start(self) -> None:
         await self.open(self.begin(self.unit))
@@ -127,27 +99,8 @@ class RegisterDevice(Appliance[C]):
 
     def end(self) -> None:
         """Scan no more."""
-        self._scan_cycle.stop()
-        self._off_since = asyncio.get_running_loop().time()
+        self._rest()
         self._modbus = None
-
-    def _catch_up(self) -> None:
-        """Let the process live through what the device did not see."""
-        since, self._off_since = self._off_since, None
-        seconds = 0.0 if since is None else asyncio.get_running_loop().time() - since
-        if seconds >= self.scan_period:
-            was_controlled, self.process.controlled = self.process.controlled, False
-            step = max(self.scan_period, seconds / _STEPS)
-            for _ in range(round(seconds / step)):
-                self.process.step(step)
-            self.process.controlled = was_controlled
-
-    def points(self) -> Mapping[str, Value]:
-        return dict(self._seen)
-
-    def force(self, point: str, value: Value | None) -> None:
-        self.process.force(point, value)
-        self._update()
 
     def _laid_out(self) -> Registers:
         """A new map, with the values that variables of the same names had in the one before."""
@@ -162,20 +115,18 @@ class RegisterDevice(Appliance[C]):
         self._update()
         return registers
 
-    def _scan(self, seconds: float) -> None:
-        self.process.step(seconds)
-        self._update()
+    def switched(self) -> None:
+        if self._modbus is not None:
+            self._modbus.running = self.process.controlled
+        if self._variables and self.process.controlled:
+            self._obey()  # what was written while it stood still
+            self._update()
 
     def _written(self) -> None:
         """Clients have changed something: a controller that does not run takes no notice."""
         if self.process.controlled:
             self._obey()
             self._update()
-
-    def _update(self) -> None:
-        if self.process.controlled:
-            self._show()
-        self._safe_bands.look()
 
     def _obey(self) -> None:
         """Give the process the set-points that stand in the registers."""
@@ -186,12 +137,5 @@ class RegisterDevice(Appliance[C]):
         """Bring the registers up to date, and tell the truth where a reader of them would see a difference."""
         for point, value in self.process.values().items():
             variable = self._variables[point]
-            if point in self.sensors:
-                value = self.sensors[point](value)
-            variable.write(value)
+            variable.write(self._measured(point, value))
             self._tell(point, variable.read())
-
-    def _tell(self, point: str, seen: Value) -> None:
-        if self._seen.get(point) != seen:
-            self._seen[point] = seen
-            self.record(point, seen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -13,10 +12,9 @@ from typing import Any, Final
 
 from asyncua import ua
 from asyncua.common.event_objects import BaseEvent
-from asyncua.common.node import Node
-from asyncua.ua.attribute_ids import AttributeIds
 
-from devices.opcua_server import OpcUaServer
+from devices.opcua.config import OpcUaServing
+from devices.opcua.server import Build, OpcUaServer
 from devices.rfid.findings import Identifier, Limits, Outcome
 from devices.rfid.modbus_face import FIRMWARE, IDENTITY
 from devices.rfid.opcua_model import (
@@ -35,7 +33,7 @@ from devices.rfid.opcua_types import AUTOID, AUTOID_URI, DI, DI_URI, OWN, classe
 from devices.rfid.reader import Reader
 from devices.rfid.settings import LEAST_POWER, MOST_POWER, DeviceStatus, OperationStatus, antennas_of
 from lab.network.appliance import Value
-from lab.network.opcua_identity import application_identity
+from lab.network.logbook import Log
 
 NAMESPACE: Final = "urn:lab:rfid"
 _LONGEST: Final = 60.0
@@ -47,15 +45,14 @@ _NO_TIME: Final = datetime(1601, 1, 1, tzinfo=UTC)
 class OpcUaFace(OpcUaServer):
     """What clients see and call; who may get in, and how many, is the business of the server it is built on."""
 
-    def __init__(self, reader: Reader, name: str, random: Random, **options: Any) -> None:
+    def __init__(self, reader: Reader, name: str, random: Random, config: OpcUaServing, log: Log[Any]) -> None:
         super().__init__(
             host=name,
-            application=f"{NAMESPACE}:{name}",
             namespace=NAMESPACE,
-            machine=name,
             title=f"{name} RFID reader",
-            writers=("eng",),
-            **options,
+            build=Build(IDENTITY.vendor_name, IDENTITY.product_name, FIRMWARE),
+            config=config,
+            log=log,
         )
         self._reader = reader
         self._name = name
@@ -70,17 +67,9 @@ class OpcUaFace(OpcUaServer):
 
     async def serve(self) -> None:
         """Build the address space, listen, and follow the reader."""
-        self._loop = asyncio.get_running_loop()
-        self._context = contextvars.copy_context()
-        opcua = self._server
-        await opcua.init()
-        await opcua.set_application_uri(self._application)
-        if "Basic256Sha256" in self._policies:
-            identity = await application_identity(self._application, self._host, "server")
-            self._internal.certificate, self._internal.private_key = identity.certificate, identity.key
-        indices = [await opcua.register_namespace(uri) for uri in (NAMESPACE, DI_URI, AUTOID_URI)]
+        indices = await self.prepare(NAMESPACE, DI_URI, AUTOID_URI)
         assert indices == [OWN, DI, AUTOID]
-        model = Model(self._internal.isession)
+        model = Model(self.session)
         await model.types()
         methods = ((SCAN, self._scan), (SCAN_START, self._scan_start), (SCAN_STOP, self._scan_stop))
         device = await model.reader(self._name, {**self._nameplate(), **self._state()}, methods)
@@ -88,7 +77,7 @@ class OpcUaFace(OpcUaServer):
         await self._let_write()
         self._reader.identified.append(self._identified)
         self._reader.changed.append(self._changed)
-        await self._listen()
+        await self.listen()
 
     async def stop(self) -> None:
         for listeners, listener in (
@@ -98,23 +87,19 @@ class OpcUaFace(OpcUaServer):
             if listener in listeners:
                 listeners.remove(listener)  # type: ignore[arg-type]
         await super().stop()
-        if self._teller is not None:
-            self._teller.cancel()
 
     async def _let_write(self) -> None:
         """What follows the reader from now on, and what users who may write set."""
         for member in (*DEVICE_MEMBERS, *READER_MEMBERS, *PARAMETERS, *NAMEPLATE):
             node_id = ua.NodeId(ua.String(f"{self._name}.{member.name}"), ua.Int16(OWN))
-            self._values[member.name] = (member.kind, self._internal.aspace[node_id].attributes[AttributeIds.Value])
+            self.follow(member.name, node_id, member.kind)
         setpoints = {
             "ScanActive": (ua.VariantType.Boolean, self._set_active),
             "EnableAntennas": (ua.VariantType.UInt32, self._set_antennas),
             "RfPower": (ua.VariantType.SByte, self._set_power),
         }
-        for name, setpoint in setpoints.items():
-            node_id = ua.NodeId(ua.String(f"{self._name}.{name}"), ua.Int16(OWN))
-            await Node(self._internal.isession, node_id).set_writable()
-            self._rights.setpoints[node_id] = setpoint
+        for name, (kind, accept) in setpoints.items():
+            await self.let_write(ua.NodeId(ua.String(f"{self._name}.{name}"), ua.Int16(OWN)), kind, accept)
 
     def _nameplate(self) -> Mapping[str, Any]:
         return {
@@ -162,16 +147,16 @@ class OpcUaFace(OpcUaServer):
     def _identified(self, identifier: Identifier) -> None:
         self._last = identifier
         self._show_new()
-        if self._internal.subscription_service.subscriptions:
+        if self.has_subscribers:
             self._waiting.append(identifier)
             if self._teller is None or self._teller.done():
-                self._teller = self._loop.create_task(self._tell_events(), context=self._context)
+                self._teller = self.run(self._tell_events())
 
     async def _tell_events(self) -> None:
         while self._waiting:
             identifier = self._waiting.popleft()
             for notifier in self._notifiers:
-                await self._internal.subscription_service.trigger_event(self._event(identifier, notifier))
+                await self.trigger(self._event(identifier, notifier))
 
     def _event(self, identifier: Identifier, notifier: ua.NodeId) -> BaseEvent:
         event: Any = BaseEvent(

@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextvars import copy_context
 from random import Random
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pydantic import Field, model_validator
 
 from devices.modbus_server import ModbusServer
+from devices.opcua.config import OpcUaServing, Policy
 from devices.rfid.air import AirInterface
 from devices.rfid.llrp_face import LlrpFace
 from devices.rfid.modbus_face import UNIT, ModbusFace
@@ -28,6 +29,7 @@ from lab.model.document import KnownValueError
 from lab.model.plant import HostConfig, Strict
 from lab.network.appliance import Appliance, RecordTruth, Value
 from lab.network.host import Host
+from lab.network.logbook import Log
 from lab.text import Text
 from lab.wire import llrp, modbus
 
@@ -61,17 +63,9 @@ class LlrpFaceConfig(Strict):
     port: int = Field(default=llrp.PORT, ge=1, le=65535, description="端口。Port.")
 
 
-class OpcUaFaceConfig(Strict):
+class OpcUaFaceConfig(OpcUaServing):
     enabled: bool = Field(default=True, description="是否启用。Whether it is there.")
-    port: int = Field(default=4840, ge=1, le=65535, description="端口。Port.")
-    policies: list[Literal["None", "Basic256Sha256"]] = Field(
-        default=["None"], min_length=1, description="安全策略。Security policies."
-    )
-    anonymous: bool = Field(default=True, description="是否允许匿名。Whether one gets in without a name.")
-    users: dict[Literal["acq", "eng"], str] = Field(
-        default_factory=dict, description="用户密码，`eng` 可写参数。Passwords; `eng` may write parameters."
-    )
-    max_sessions: int = Field(default=10, ge=1, le=100, description="最多会话数。Sessions at most.")
+    policies: list[Policy] = Field(default=["None"], min_length=1, description="安全策略。Security policies.")
 
 
 class RfidReaderConfig(HostConfig):
@@ -108,6 +102,7 @@ class RfidReader(Appliance[RfidReaderConfig]):
 
     def __init__(self, host: Host, config: RfidReaderConfig, record: RecordTruth) -> None:
         super().__init__(host, config, record)
+        self.logs["security"] = Log()
         self._loop = host.network.loop
         self._epoch = self._loop.time()
         self._seed = host.random.getrandbits(64)
@@ -160,18 +155,7 @@ class RfidReader(Appliance[RfidReaderConfig]):
         # asyncua takes a second to import, which programs that only look at the list of devices need not wait for.
         from devices.rfid.opcua_face import OpcUaFace
 
-        opcua = self.config.opcua
-        face = OpcUaFace(
-            self.reader,
-            self.host.name,
-            Random(self._seed + 2),
-            port=opcua.port,
-            policies=opcua.policies,
-            passwords={str(name): password for name, password in opcua.users.items()},
-            anonymous=opcua.anonymous,
-            max_sessions=opcua.max_sessions,
-            max_subscriptions=2 * opcua.max_sessions,
-        )
+        face = OpcUaFace(self.reader, self.host.name, Random(self._seed + 2), self.config.opcua, self.logs["security"])
         await face.serve()
         self._opcua = face
 

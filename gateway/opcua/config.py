@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.fields import Aging, Milliseconds, Name, Redialling, Reported, Scaled, Writable, unique
-from gateway.opcua.trust import thumbprint
 from lab.model.document import KnownValueError
+from lab.network.opcua_trust import thumbprint
 from lab.text import Text
 
 NOT_A_NODE = Text(

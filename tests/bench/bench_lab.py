@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-import devices.opcua_server
+import devices.opcua.server
 from devices.registry import KINDS
 from lab.model.frame import Port
 from lab.network.fabric import Network
@@ -40,6 +40,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    assert devices.opcua_server
+    assert devices.opcua.server
     with asyncio.Runner(loop_factory=lambda: PlantLoop(fast=True)) as runner:
         runner.run(main())

@@ -17,8 +17,8 @@ from asyncua.server.standard_address_space import standard_address_space
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices import opcua_nodes
-from devices.opcua_nodes import LazyNodes, cache_name, load_node, pack, standard_nodes, unpack
+from devices.opcua import nodes as opcua_nodes
+from devices.opcua.nodes import LazyNodes, cache_name, load_node, pack, standard_nodes, unpack
 
 SERVER_STATUS = ua.NodeId(2256)
 

@@ -110,7 +110,7 @@ def test_the_machine_can_be_found_by_browsing() -> None:
         return [(await child.read_browse_name()).Name for child in await machine.get_children()]
 
     async def story(lab: Lab) -> None:
-        assert set(await as_user(lab, None, browse)) == set(TYPES)
+        assert set(await as_user(lab, None, browse)) == {*TYPES, "Start", "Stop", "ResetAlarm"}
 
     in_lab("cnc-plc", story)
 
@@ -446,7 +446,7 @@ async def test_a_second_lab_does_not_build_the_standard_nodes_again(monkeypatch:
 
     await boot()  # fills the cache
     # How fast it is then, tests/bench/bench_lab.py shows; why it is fast, is that this is not done.
-    monkeypatch.setattr("devices.opcua_nodes._build", lambda: pytest.fail("built again"))
+    monkeypatch.setattr("devices.opcua.nodes._build", lambda: pytest.fail("built again"))
     await boot()
 
 
