@@ -30,6 +30,7 @@ from asyncua.server.address_space import AddressSpace
 from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.monitored_item_service import MonitoredItemService
 from asyncua.server.subscription_service import SubscriptionService
+from asyncua.ua import uaprotocol_auto
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
@@ -39,6 +40,8 @@ _SLOWEST: Final = 3_600_000.0
 _OVERFLOW: Final = 0x0480
 """InfoType DataValue and the Overflow bit (OPC 10000-4 section 7.39.1)."""
 _NUMBERS: Final = (int, float)
+
+_STAMPS: Final = ua.TimestampsToReturn
 
 RangeOf = Callable[[ua.NodeId], float | None]
 """High minus low of a node's EURange, or None where it has none."""
@@ -114,7 +117,7 @@ class MonitoredItems(MonitoredItemService):
     # -- making items ----------------------------------------------------------------------------------------------
 
     async def create_monitored_items(self, params: ua.CreateMonitoredItemsParameters) -> list[Any]:
-        _check_timestamps(params.TimestampsToReturn)
+        check_timestamps(params.TimestampsToReturn)
         self._timestamps = params.TimestampsToReturn
         return await super().create_monitored_items(params)
 
@@ -293,7 +296,7 @@ def _fault_of(wanted: Any, attribute: AttributeIds, value: ua.DataValue, span: f
     """Why a filter cannot be used, as a status code; 0 where it can."""
     if wanted is None:
         return 0
-    if not isinstance(wanted, ua.DataChangeFilter):
+    if not isinstance(wanted, uaprotocol_auto.DataChangeFilter):  # what asyncua decodes; ua has a subclass
         return int(StatusCodes.BadMonitoredItemFilterUnsupported)
     if attribute != AttributeIds.Value:
         return int(StatusCodes.BadFilterNotAllowed)
@@ -329,8 +332,9 @@ def with_timestamps(value: ua.DataValue, wanted: ua.TimestampsToReturn) -> ua.Da
     return dataclasses.replace(value, SourceTimestamp=source, ServerTimestamp=server)
 
 
-def _check_timestamps(wanted: Any) -> None:
-    if not isinstance(wanted, ua.TimestampsToReturn) or wanted == getattr(ua.TimestampsToReturn, "Invalid", None):
+def check_timestamps(wanted: Any) -> None:
+    """Raises ServiceError for what stands for none of the four choices."""
+    if wanted not in (_STAMPS.Source, _STAMPS.Server, _STAMPS.Both, _STAMPS.Neither):
         raise ServiceError(StatusCodes.BadTimestampsToReturnInvalid)
 
 

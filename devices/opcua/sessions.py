@@ -18,7 +18,7 @@ from asyncua.server.user_managers import UserManager
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
-from devices.opcua.monitoring import RangeOf, Subscriptions, with_timestamps
+from devices.opcua.monitoring import RangeOf, Subscriptions, check_timestamps, with_timestamps
 from devices.opcua.nodes import LazyNodes, standard_nodes
 from devices.opcua.rights import Rights
 from devices.opcua.trust import TrustList
@@ -93,18 +93,26 @@ class Session(InternalSession):
     """Of the channel in which it was made; None where that is not secured."""
 
     async def create_session(self, params: ua.CreateSessionParameters, sockname: Any = None) -> ua.CreateSessionResult:
-        if self.certificate is not None:
-            if params.ClientCertificate != self.certificate:
-                # Section 5.6.2.2: the certificate is that of the channel.
-                raise ServiceError(StatusCodes.BadSecurityChecksFailed)
-            self.iserver.trust.check_application(self.certificate, params.ClientDescription.ApplicationUri)
-        return await super().create_session(params, sockname)
+        try:
+            self._check_certificate(params)
+            return await super().create_session(params, sockname)
+        except (ServiceError, ua.UaStatusCodeError):
+            await self.close_session()
+            raise
+
+    def _check_certificate(self, params: ua.CreateSessionParameters) -> None:
+        """Raises ServiceError."""
+        if self.certificate is None:
+            return
+        if params.ClientCertificate != self.certificate:
+            # Section 5.6.2.2: the certificate is that of the channel.
+            raise ServiceError(StatusCodes.BadSecurityChecksFailed)
+        self.iserver.trust.check_application(self.certificate, params.ClientDescription.ApplicationUri)
 
     # -- attributes ------------------------------------------------------------------------------------------------
 
     async def read(self, params: ua.ReadParameters) -> list[ua.DataValue]:
-        if not isinstance(params.TimestampsToReturn, ua.TimestampsToReturn):
-            raise ServiceError(StatusCodes.BadTimestampsToReturnInvalid)
+        check_timestamps(params.TimestampsToReturn)
         if not params.MaxAge >= 0 or math.isinf(params.MaxAge):
             raise ServiceError(StatusCodes.BadMaxAgeInvalid)
         rights = self.iserver.rights

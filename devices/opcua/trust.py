@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from asyncua import ua
+from asyncua.common.utils import ServiceError
 from cryptography import x509
 
 from lab.clock import now
@@ -24,18 +25,6 @@ OTHER_URI: Final = Text(zh="证书不是发给应用 {uri} 的", en="it is not m
 
 _MOST_REFUSED: Final = 50
 _CODES: Final = ua.StatusCodes
-
-
-class Untrusted(ua.UaStatusCodeError):
-    """A certificate is not relied on."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self._code = code
-
-    @property
-    def code(self) -> int:
-        return self._code
 
 
 class TrustList:
@@ -59,7 +48,7 @@ class TrustList:
             del self._refused[thumbprint]
 
     def check(self, der: bytes) -> None:
-        """Raises Untrusted; a channel that is opened with this certificate has proven that it has the key."""
+        """Raises ServiceError; a channel that is opened with this certificate has proven that it has the key."""
         certificate = _certificate(der)
         if self._trusted is not None and not is_among(certificate, self._trusted):
             self._remember(certificate)
@@ -69,7 +58,7 @@ class TrustList:
             self._refuse(certificate, _CODES.BadCertificateTimeInvalid, str(OUT_OF_DATE))
 
     def check_application(self, der: bytes, uri: str | None) -> None:
-        """Raises Untrusted where the certificate is not made out to the application that shows it."""
+        """Raises ServiceError where the certificate is not made out to the application that shows it."""
         certificate = _certificate(der)
         if uri not in uris(certificate):
             self._refuse(certificate, _CODES.BadCertificateUriInvalid, OTHER_URI.say(uri=uri or "-"))
@@ -85,11 +74,11 @@ class TrustList:
         subject = certificate.subject.rfc4514_string()[:200]
         line = REFUSED.say(thumbprint=sha1(certificate), subject=subject, why=why)
         self._log.add(f"{now().isoformat(timespec='milliseconds')} {line}")
-        raise Untrusted(code)
+        raise ServiceError(code)
 
 
 def _certificate(der: bytes) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(der)
     except ValueError:
-        raise Untrusted(_CODES.BadCertificateInvalid) from None
+        raise ServiceError(_CODES.BadCertificateInvalid) from None

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import socket
+import struct
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -335,6 +336,72 @@ def test_a_stranger_who_says_nothing_is_shown_out() -> None:
     in_lab("cnc-plc", story)
 
 
+HELLO = struct.pack("<4sIIIIII", b"HELF", 32, 0, 65535, 65535, 0, 0) + struct.pack("<I", 0)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"XXXF" + bytes(60),
+        HELLO[:4] + struct.pack("<I", 9) + b"\0",
+        HELLO + b"OPNF" + struct.pack("<I", 12) + bytes(4),
+        HELLO + b"OPNF" + struct.pack("<II", 40, 0) + b"\xff" * 28,
+        HELLO + b"MSGF" + struct.pack("<I", 32) + bytes(24),
+        HELLO + b"MSGC" + struct.pack("<I", 24) + b"\xff" * 16,
+        HELLO * 20,
+        b"\0" * 40,
+    ],
+)
+def test_what_is_no_message_ends_the_connection_and_nothing_else(sent: bytes) -> None:
+    async def rant() -> bytes:
+        reader, writer = await asyncio.open_connection("10.0.0.1", 4840)
+        writer.write(sent)
+        async with asyncio.timeout(15):
+            heard = await reader.read()
+        writer.close()
+        return heard
+
+    async def story(lab: Lab) -> None:
+        async def stay(client: Client) -> None:
+            heard = await lab.from_pc(rant)
+            assert heard[:3] in (b"", b"ACK", b"ERR")
+            await node(client, "State").read_value()
+
+        await as_user(lab, None, stay)
+        assert lab.device.status()["sessions"] == 0
+
+    in_lab("cnc-plc", story)
+
+
+def test_two_hundred_idle_connections_are_shown_out_and_who_was_there_goes_on() -> None:
+    async def crowd() -> int:
+        async def stand() -> bool:
+            try:
+                reader, writer = await asyncio.open_connection("10.0.0.1", 4840)
+                async with asyncio.timeout(20):
+                    await reader.read()
+                writer.close()
+            except (OSError, TimeoutError):
+                return False
+            return True
+
+        return sum(await asyncio.gather(*(stand() for _ in range(200))))
+
+    async def story(lab: Lab) -> None:
+        async def stay(client: Client) -> None:
+            crowding = asyncio.create_task(lab.from_pc(crowd))
+            for _ in range(15):
+                await node(client, "State").read_value()
+                await asyncio.sleep(1)
+            assert await crowding == 200
+            await as_user(lab, None, lambda another: node(another, "State").read_value())
+
+        await as_user(lab, None, stay)
+
+    in_lab("cnc-plc", story)
+
+
 def test_a_restart_cuts_everybody_and_the_machine_goes_on() -> None:
     async def watch(client: Client, lab: Lab) -> None:
         subscription = await client.create_subscription(100, Listener())
@@ -465,21 +532,36 @@ const {TimestampsToReturn, ClientSubscription, ClientMonitoredItem} = require("n
   const item = ClientMonitoredItem.create(subscription, {nodeId: "ns=2;s=CNC01.FeedOverride",
     attributeId: AttributeIds.Value}, {samplingInterval: 100}, TimestampsToReturn.Both);
   const seen = await new Promise(resolve => item.on("changed", data => resolve(data.value.value)));
-  console.log(JSON.stringify({program: program.value.value, code: code.name, seen}));
+  const call = name => session.call({objectId: "ns=2;s=CNC01", methodId: "ns=2;s=CNC01." + name, inputArguments: []});
+  const stopped = (await call("Stop")).statusCode.name;
+  const reset = (await call("ResetAlarm")).statusCode.name;
+  const children = (await session.browse("ns=2;s=CNC01")).references.map(each => each.browseName.name);
+  const range = (await session.read({nodeId: "ns=2;s=CNC01.ToolWear.EURange", attributeId: AttributeIds.Value})).value.value;
+  const build = (await session.read({nodeId: "i=2260", attributeId: AttributeIds.Value})).value.value;
+  console.log(JSON.stringify({program: program.value.value, code: code.name, seen, stopped, reset, children,
+    high: range.high, version: build.softwareVersion}));
   await subscription.terminate(); await session.close(); await client.disconnect(); process.exit(0);
 })().catch(error => { console.log(String(error)); process.exit(1); });
 """
 
 
 @pytest.mark.foreign
-@pytest.mark.parametrize(("policy", "mode"), [("None", "None"), ("Basic256Sha256", "SignAndEncrypt")])
+@pytest.mark.parametrize(
+    ("policy", "mode"),
+    [
+        ("None", "None"),
+        ("Basic256Sha256", "Sign"),
+        ("Basic256Sha256", "SignAndEncrypt"),
+        ("Aes256_Sha256_RsaPss", "SignAndEncrypt"),
+    ],
+)
 async def test_node_opcua_reads_writes_and_subscribes(policy: str, mode: str, tmp_path: Path) -> None:
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
     probe = ["node", "-e", "require('node-opcua-client')"]
     if (await asyncio.to_thread(subprocess.run, probe, capture_output=True)).returncode:
         pytest.skip("the npm package node-opcua-client is not installed (NODE_PATH)")
-    async with cnc() as port:
+    async with cnc(policies=["None", "Basic256Sha256", "Aes256_Sha256_RsaPss"]) as port:
         text = NODE.replace("PORT", str(port)).replace("POLICY", policy).replace("MODE", mode)
         environment = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
         run = await asyncio.to_thread(
@@ -490,3 +572,6 @@ async def test_node_opcua_reads_writes_and_subscribes(policy: str, mode: str, tm
     answer = json.loads(lines[0])
     assert answer["program"].startswith("O")
     assert (answer["code"], answer["seen"]) == ("Good", 60)
+    assert (answer["stopped"], answer["reset"]) == ("Good", "BadInvalidState")
+    assert {*TYPES, "Start", "Stop", "ResetAlarm"} <= set(answer["children"])
+    assert (answer["high"], answer["version"]) == (100, "V4.1")
