@@ -14,9 +14,11 @@ import argparse
 import asyncio
 import gc
 import json
+import tempfile
 import time
 from collections import defaultdict
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import gmqtt
@@ -66,10 +68,10 @@ class Listener:
         return 0
 
 
-async def day(hours: float) -> None:
+async def day(hours: float, disks: Path) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, PlantLoop)
-    plant = Plant(loop, KINDS, 1, lambda at, host, point, value: None)
+    plant = Plant(loop, KINDS, 1, lambda at, host, point, value: None, disks=disks)
     config = configuration()
     await plant.boot(config)
     listener = Listener()
@@ -107,7 +109,8 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=24.0)
     options = parser.parse_args()
     with asyncio.Runner(loop_factory=lambda: PlantLoop(fast=True)) as runner:
-        runner.run(day(options.hours))
+        with tempfile.TemporaryDirectory() as disks:
+            runner.run(day(options.hours, Path(disks)))
 
 
 if __name__ == "__main__":
