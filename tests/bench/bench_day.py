@@ -2,7 +2,7 @@
 
     python tests/bench/bench_day.py [--hours 24]
 
-Eight controllers with 200 tags at 1 s, a gateway, a broker and a listener on one switch. Every hour the broker's cable is
+Nine controllers with 200 tags at 1 s, a gateway, a broker and a listener on one switch. Every hour the broker's cable is
 pulled for half a minute, or the broker loses its power, by turns, each at another second. What counts is what the listener
 hears: of every controller one message a second with the time of its reading, in order, from the first to the last.
 Memory is that of the whole process, after each hour.
@@ -61,7 +61,8 @@ class Listener:
             if before is not None and at <= before:
                 self.twice += 1  # QoS 1 may say a thing twice
                 return 0
-            if before is not None and not 900 <= at - before <= 1100:
+            # The very first reading is taken at once, the second at the next whole second.
+            if before is not None and self.heard[device] > 2 and not 900 <= at - before <= 1100:
                 self.gaps.append(f"{device}: {at - before} ms before {at}")
             self.last[device] = at
             self.heard[device] += 1
