@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from operator import attrgetter
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from gateway.config import DeviceConfig
 from gateway.driver import NOT_CONNECTED_YET, Driver, Reader
@@ -205,12 +206,15 @@ class Device:
             self._pass(group, passed)
 
     def _pass(self, group: GroupState, samples: Mapping[str, Sample]) -> None:
-        at = max(sample.at for sample in samples.values())
+        at = max(map(_AT, samples.values()))
         self._publish(Report(self.config.name, group.name, at, samples))
 
     def _saw(self, event: IdentifierEvent) -> None:
         group = next(iter(self._groups), "")
         self._publish(Report(self.config.name, group, event.at, {}, event))
+
+
+_AT: Final = attrgetter("at")
 
 
 def _foundations(config: DeviceConfig) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from gateway.modbus.channel import Answer
 from gateway.modbus.config import AnyModbusDevice, ModbusGroup, ModbusLimits, ModbusTag, unit_of
 from gateway.modbus.plan import Block
 from gateway.modbus.registers import FORMATS, TEXTS, WHOLE, Order, bits_of, encode, in_order, swapped, text_of
-from gateway.samples import NOT_A_NUMBER, Quality, Sample, Value, bad
+from gateway.samples import NOT_A_NUMBER, Quality, Sample, Value, all_good, bad
 
 From = Callable[[Any], Value | None]
 
@@ -133,6 +133,9 @@ class BlockDecoder:
             if layer.is_swapped and not other:
                 other = swapped(data)
             raws = layer.unpack(other if layer.is_swapped else data)
+            if layer.is_plain:
+                samples.update(zip(layer.names, all_good(raws, at), strict=True))
+                continue
             for (name, convert), raw in zip(layer.slots, raws, strict=True):
                 value = raw if convert is None else convert(raw)
                 samples[name] = bad(NOT_A_NUMBER, at) if value is None else Sample(value, good, at)
@@ -171,6 +174,8 @@ class _Layer:
 
     def finish(self, size: int) -> None:
         self.unpack = struct.Struct(self._format + f"{size - self.end}x").unpack
+        self.names = tuple(name for name, _ in self.slots)
+        self.is_plain = all(convert is None for _, convert in self.slots)
 
 
 def _way(point: Point) -> tuple[bool, str]:

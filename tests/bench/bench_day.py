@@ -109,9 +109,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24.0)
     options = parser.parse_args()
-    with asyncio.Runner(loop_factory=lambda: PlantLoop(fast=True)) as runner:
-        with tempfile.TemporaryDirectory() as disks:
-            runner.run(day(options.hours, Path(disks)))
+    with asyncio.Runner(loop_factory=lambda: PlantLoop(fast=True)) as runner, tempfile.TemporaryDirectory() as disks:
+        runner.run(day(options.hours, Path(disks)))
 
 
 if __name__ == "__main__":
