@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from gateway.driver import NOT_CONNECTED_YET, Group, Reader, Tag
 from gateway.fields import Reported
@@ -14,6 +14,7 @@ from gateway.timing import Schedule
 from lab.clock import now_ns
 
 _PLAIN = Reported()
+_ALL_GOOD: Final = {Quality.GOOD}
 
 
 class TagState:
@@ -68,11 +69,19 @@ class GroupState:
         self.task: asyncio.Task[None] | None = None
         self._stale_after = stale_after_ms * 1_000_000
         self._passes_all = all(state.gate.mode == "period" for state in self.tags.values())
+        self._fresh: Mapping[str, Sample] = {}
+        self._fresh_cycles = 0
+        """Cycles in which everything was good, of which the tags do not know yet, and what the last of them brought."""
 
     def take(self, samples: Mapping[str, Sample], now: int) -> Mapping[str, Sample]:
         """Remember what was read, and return what is to be passed on."""
         self.cycles += 1
         tags, good = self.tags, Quality.GOOD
+        if self._passes_all and len(samples) == len(tags) and {sample[1] for sample in samples.values()} == _ALL_GOOD:
+            # Nearly always; and then there is nothing to do that cannot wait until somebody asks.
+            self._fresh, self._fresh_cycles = samples, self._fresh_cycles + 1
+            return samples
+        self._settle()
         changed: dict[str, Sample] = {}
         for name, sample in samples.items():
             state = tags[name]
@@ -100,6 +109,7 @@ class GroupState:
 
     def overdue(self, now: int) -> Mapping[str, Sample]:
         """What is to be said again though it has not changed."""
+        self._settle()
         return {name: state.sample for name, state in self.tags.items() if state.gate.overdue(now)}
 
     def status(self) -> dict[str, object]:
@@ -110,8 +120,18 @@ class GroupState:
         }
 
     def tags_status(self) -> dict[str, dict[str, object]]:
+        self._settle()
         raw = self.reader.raw() if self.reader is not None else {}
         return {name: state.status(raw.get(name)) for name, state in self.tags.items()}
+
+    def _settle(self) -> None:
+        """Let the tags know of what was good."""
+        cycles, self._fresh_cycles = self._fresh_cycles, 0
+        if cycles:
+            for name, sample in self._fresh.items():
+                state = self.tags[name]
+                state.good += cycles
+                state.sample = state.last_good = sample
 
     def _kept(self, state: TagState, sample: Sample, now: int) -> Sample:
         """The last good value in place of none, while it is young enough."""

@@ -179,7 +179,8 @@ class BrokerDestination(Destination):
 
     def acknowledged(self, identifier: int) -> None:
         self._outbox.acknowledged(identifier)
-        self._something_to_send.set()
+        if self._outbox.waiting:
+            self._something_to_send.set()
 
     def refused(self, identifier: int, code: int) -> None:
         if self._outbox.refused(identifier) is not None:

@@ -28,7 +28,11 @@ def access(*acl: dict[str, str], users: tuple[str, ...] = ("ann", "bob")) -> Acc
 # -- passwords ---------------------------------------------------------------------------------------------------------
 
 
-@given(st.text(), st.text(), st.binary(min_size=1, max_size=20))
+# HMAC pads short keys with zeros (RFC 2104, section 2), so that a password and the same with NUL behind it are one.
+TYPED = st.text(st.characters(exclude_characters="\0", codec="utf-8"))
+
+
+@given(TYPED, TYPED, st.binary(min_size=1, max_size=20))
 def test_a_hashed_password_admits_itself_and_nothing_else(password: str, other: str, salt: bytes) -> None:
     stored = hash_password(password, salt, 2)
     assert is_right(stored, password.encode())
