@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -22,6 +21,7 @@ from lab.network.bridge.ports import ALL_VLANS, Mirror, PortVlans, access, trunk
 from lab.network.bridge.ring import RingSettings
 from lab.network.bridge.rstp import RstpPort
 from lab.network.fabric import Jack, Network
+from lab.network.firmware import FirmwareImage, flaw_of
 from lab.network.host import Host
 from lab.text import Text
 
@@ -37,11 +37,6 @@ TWO_RING_PORTS: Final = Text(zh="环网需要两个不同的端口", en="a ring 
 MIRROR_IN_THE_RING: Final = Text(
     zh="环网端口 {name} 不能作镜像目的口", en="{name} is a ring port and cannot be mirrored to"
 )
-NO_IMAGE: Final = Text(zh="没有固件映像 {version}", en="there is no firmware image {version}")
-WRONG_MODEL: Final = Text(
-    zh="固件 {version} 属于 {model}，不适用于本机", en="firmware {version} is for {model}, not for this device"
-)
-WRONG_CHECKSUM: Final = Text(zh="固件 {version} 校验和不符", en="the checksum of firmware {version} is wrong")
 MODEL: Final = "Lab SWI-100"
 FACTORY_FIRMWARE: Final = "V2.0.0"
 BOOT_SECONDS: Final = 8.0
@@ -138,16 +133,6 @@ class MrpConfig(Strict):
     @property
     def settings(self) -> RingSettings:
         return RingSettings(self.role, *self.ports, self.recovery, self.priority)
-
-
-class FirmwareImage(Strict):
-    """An image as its maker publishes it."""
-
-    model: str
-    """The kind of device it is for, such as sw-ind-8."""
-    payload: str = Field(max_length=100_000)
-    sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
-    """Of the payload; what was damaged on its way does not match."""
 
 
 class MirrorConfig(Strict):
@@ -270,13 +255,9 @@ class SwInd(Appliance[Any]):
         version, self.refused = config.firmware, None
         if version is None or version == self.firmware:
             return
-        image = config.images.get(version)
-        if image is None:
-            self.refused = NO_IMAGE.say(version=version)
-        elif image.model != self.kind:
-            self.refused = WRONG_MODEL.say(version=version, model=image.model)
-        elif hashlib.sha256(image.payload.encode()).hexdigest() != image.sha256.lower():
-            self.refused = WRONG_CHECKSUM.say(version=version)
+        flaw = flaw_of(version, config.images, self.kind)
+        if flaw is not None:
+            self.refused = str(flaw)
         else:
             self.firmware = version
             self.config = self.boots_with

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from gateway.fields import Name, unique
-from gateway.firmware import FirmwareImage
 from gateway.http.config import HttpDestination
 from gateway.identification.config import RfidDevice, ScannerDevice
 from gateway.log import LogConfig
@@ -17,6 +16,7 @@ from gateway.opcua.config import OpcUaDevice
 from gateway.serial_ports import SerialNumber, SerialPortConfig
 from lab.model.document import KnownValueError
 from lab.model.plant import HostConfig
+from lab.network.firmware import FirmwareImage
 from lab.text import Text
 
 UNKNOWN_DEVICE = Text(zh="没有名为 {name!r} 的设备", en="there is no device {name!r}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from gateway.changes import changes
 from gateway.commands import AuditEntry, Commands
 from gateway.config import GatewayConfig, NorthConfig
-from gateway.firmware import BOOT_SECONDS, FACTORY, MODEL, flaw
 from gateway.formats.format import Names
 from gateway.http.config import HttpDestination
 from gateway.http.destination import HttpPush
@@ -25,6 +24,7 @@ from gateway.tasks import cancel, supervised
 from lab.model.frame import Port
 from lab.model.plant import HostConfig
 from lab.network.appliance import Appliance, RecordTruth
+from lab.network.firmware import flaw_of
 from lab.network.host import Host
 from lab.network.logbook import Log
 from lab.text import Text
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
 CHANGED = Text(zh="配置已应用，{count} 处变化", en="the configuration is applied, with {count} changes")
 UNCHANGED = Text(zh="配置已应用，没有变化", en="the configuration is applied, and nothing has changed")
+MODEL: Final = "Lab EG-200"
+FACTORY: Final = "V3.1.0"
+BOOT_SECONDS: Final = 12.0
+"""For which it does nothing when it restarts with other firmware."""
+
 INSTALLED = Text(zh="固件由 {old} 升级为 {new}，重新启动", en="firmware {new} replaces {old}; restarting")
 REFUSED = Text(zh="固件未安装：{why}", en="the firmware is not installed: {why}")
 STARTED = Text(zh="已启动，固件 {version}", en="started, with firmware {version}")
@@ -146,8 +151,9 @@ class GatewayAppliance(Appliance[GatewayConfig]):
         version, self._refused = config.firmware, None
         if version is None or version == self._firmware:
             return
-        self._refused = flaw(version, config.images, self.kind)
-        if self._refused is not None:
+        flaw = flaw_of(version, config.images, self.kind)
+        if flaw is not None:
+            self._refused = Reason(flaw.what, flaw.facts)
             self._log.say("error", "", REFUSED, why=self._refused)
             return
         self._log.say("info", "", INSTALLED, old=self._firmware, new=version)

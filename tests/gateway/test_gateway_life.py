@@ -20,7 +20,7 @@ from test_gateway_south import (  # noqa: F401
     reply,
 )
 
-from gateway.firmware import BOOT_SECONDS, FACTORY
+from gateway.edge import BOOT_SECONDS, FACTORY
 from gateway.registry import KINDS
 from lab.clock import EPOCH_NS
 from lab.network.opcua_identity import application_identity

@@ -1,21 +1,15 @@
-"""Firmware of the gateway: images as their maker publishes them, and why one is not taken."""
+"""Firmware: images as their makers publish them, and why a device does not take one."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
 
-from gateway.samples import Reason
 from lab.model.plant import Strict
 from lab.text import Text
-
-MODEL: Final = "Lab EG-200"
-FACTORY: Final = "V3.1.0"
-BOOT_SECONDS: Final = 12.0
-"""For which it does nothing when it restarts with other firmware."""
 
 NO_IMAGE: Final = Text(zh="没有固件映像 {version}", en="there is no firmware image {version}")
 WRONG_MODEL: Final = Text(
@@ -34,13 +28,23 @@ class FirmwareImage(Strict):
     )
 
 
-def flaw(version: str, images: Mapping[str, FirmwareImage], kind: str) -> Reason | None:
+class Flaw(NamedTuple):
+    """Why firmware cannot be installed, as a sentence and its facts."""
+
+    what: Text
+    facts: Mapping[str, object]
+
+    def __str__(self) -> str:
+        return self.what.say(**self.facts)
+
+
+def flaw_of(version: str, images: Mapping[str, FirmwareImage], kind: str) -> Flaw | None:
     """Why this firmware cannot be installed on a device of this kind; None where it can."""
     image = images.get(version)
     if image is None:
-        return Reason(NO_IMAGE, {"version": version})
+        return Flaw(NO_IMAGE, {"version": version})
     if image.model != kind:
-        return Reason(WRONG_MODEL, {"version": version, "model": image.model})
+        return Flaw(WRONG_MODEL, {"version": version, "model": image.model})
     if hashlib.sha256(image.payload.encode()).hexdigest() != image.sha256.lower():
-        return Reason(WRONG_CHECKSUM, {"version": version})
+        return Flaw(WRONG_CHECKSUM, {"version": version})
     return None
