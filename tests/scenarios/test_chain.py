@@ -243,3 +243,26 @@ def test_a_device_that_falls_silent_raises_an_alarm_which_clears_when_it_is_back
         assert alarm["cleared_at"]
 
     at_the_works(story, tmp_path)
+
+
+def test_no_second_is_missing_after_the_broker_was_cut_off_and_without_power(tmp_path: Path) -> None:
+    async def story(works: Works) -> None:
+        network = works.plant.network
+        cable = network.cable_at(Port("broker", "eth0"))
+        assert cable is not None
+        await asyncio.sleep(100)
+        network.set_carrying(cable, False)
+        await asyncio.sleep(12)
+        network.set_carrying(cable, True)
+        await asyncio.sleep(100)
+        network.power("broker", False)
+        await asyncio.sleep(12)
+        network.power("broker", True)
+        await asyncio.sleep(100)
+        history = await works.ask("GET", "/api/devices/boiler-1/history?property=pressure&limit=1000")
+        stamps = sorted(each["at"] for each in history["items"])
+        seconds = [stamp // 1000 for stamp in stamps[2:]]  # the first two come before the first whole second
+        assert seconds == list(range(seconds[0], seconds[0] + len(seconds)))
+        assert len(seconds) >= 320
+
+    at_the_works(story, tmp_path)
