@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from devices.web.passwords import is_hash
+from devices.web.credentials import Credentials
 from lab.model.document import KnownValueError
 from lab.model.plant import HostConfig, Strict
 from lab.text import Text
@@ -30,12 +30,6 @@ OWNS_NOTHING: Final = Text(
 )
 NO_BUSINESS: Final = Text(zh="只有企业节点有 business", en="only an enterprise node has business")
 SAME_PORT: Final = Text(zh="端口 {port} 用了两次", en="the port {port} is used twice")
-NOT_A_HASH: Final = Text(
-    zh="口令摘要应为 pbkdf2_sha256$次数$盐$摘要", en="a password hash is pbkdf2_sha256$iterations$salt$hash"
-)
-ONE_PASSWORD: Final = Text(
-    zh="password 和 password_hash 必须且只能写一个", en="exactly one of password and password_hash is needed"
-)
 
 NodeRole = Literal["recursive", "top", "secondary", "enterprise"]
 BusinessRole = Literal["admin", "registrar", "partner", "public"]
@@ -60,12 +54,6 @@ def _admin(value: str) -> str:
         return str(Reference.parse(value))
     except Malformed as error:
         raise KnownValueError(NOT_AN_ADMIN, why=error) from None
-
-
-def _hash(value: str) -> str:
-    if not is_hash(value):
-        raise KnownValueError(NOT_A_HASH)
-    return value
 
 
 Prefix = Annotated[str, AfterValidator(_prefix)]
@@ -145,23 +133,13 @@ class Record(Strict):
         return self
 
 
-class BusinessUser(Strict):
+class BusinessUser(Credentials):
     """Somebody who may log in at the business API."""
 
     role: BusinessRole = Field(
         "registrar",
         description="admin 管理模板，registrar 注册，partner 可看合作方数据，public 只看公开数据。 What they may do.",
     )
-    password: str | None = Field(None, min_length=1, max_length=200, description="口令。 Password.")
-    password_hash: Annotated[str, AfterValidator(_hash)] | None = Field(
-        None, description="口令摘要 pbkdf2_sha256$次数$盐$摘要。 Password as a PBKDF2 hash."
-    )
-
-    @model_validator(mode="after")
-    def _one_password(self) -> BusinessUser:
-        if (self.password is None) == (self.password_hash is None):
-            raise KnownValueError(ONE_PASSWORD)
-        return self
 
 
 class Business(Strict):

@@ -9,39 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from devices.platform.model import Identifier, Title
 from devices.platform.registry import FULL, consistent
 from devices.platform.rules import Rule
 from devices.platform.things import Device, Product
-from devices.web.passwords import is_hash
+from devices.web.credentials import Credentials
 from lab.model.document import KnownValueError
 from lab.model.plant import HostConfig, Strict
 from lab.text import Text
 
 USED_TWICE: Final = Text(zh="标识 {name!r} 用了两次", en="the identifier {name!r} is used twice")
-ONE_PASSWORD: Final = Text(
-    zh="password 和 password_hash 必须且只能写一个", en="exactly one of password and password_hash is needed"
-)
-NOT_A_HASH: Final = Text(
-    zh="口令摘要应为 pbkdf2_sha256$次数$盐$摘要", en="a password hash is pbkdf2_sha256$iterations$salt$hash"
-)
 PASSWORD_ALONE: Final = Text(zh="有 password 就要有 username", en="a password needs a username")
 UNKNOWN_PRODUCT: Final = Text(zh="没有产品 {name!r}", en="there is no product {name!r}")
 UNKNOWN_DEVICE: Final = Text(zh="没有设备 {name!r}", en="there is no device {name!r}")
 
 Role = Literal["viewer", "operator", "admin"]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
-
-
-def _hash(value: str) -> str:
-    if not is_hash(value):
-        raise KnownValueError(NOT_A_HASH)
-    return value
-
-
-PasswordHash = Annotated[str, AfterValidator(_hash)]
 
 
 class BrokerLink(Strict):
@@ -77,20 +62,10 @@ class BrokerLink(Strict):
         return self
 
 
-class User(Strict):
+class User(Credentials):
     """Somebody who may log in."""
 
     role: Role = Field("viewer", description="viewer 查看，operator 操作，admin 管理。 What they may do.")
-    password: str | None = Field(None, min_length=1, max_length=200, description="口令。 Password.")
-    password_hash: PasswordHash | None = Field(
-        None, description="口令摘要 pbkdf2_sha256$次数$盐$摘要。 Password as a PBKDF2 hash."
-    )
-
-    @model_validator(mode="after")
-    def _one_password(self) -> User:
-        if (self.password is None) == (self.password_hash is None):
-            raise KnownValueError(ONE_PASSWORD)
-        return self
 
 
 class Limits(Strict):

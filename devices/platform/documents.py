@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from devices.platform.config import PasswordHash, Role
+from devices.platform.config import Role
 from devices.platform.model import Identifier
 from devices.platform.rules import Severity
 from devices.platform.things import Device, Product
+from devices.web.credentials import PasswordHash
 from lab.model.plant import Strict
 
 Milliseconds = Annotated[int, Field(ge=0, le=2**53, description="Unix 时间，毫秒。 Milliseconds since the Unix epoch.")]
