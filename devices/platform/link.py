@@ -7,40 +7,29 @@ broker. A message is acknowledged once what it said is in the database.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, Final
 
 from gmqtt import Client, Subscription
 from gmqtt import Message as Will
-from gmqtt.mqtt import connection, handler, protocol
-from gmqtt.mqtt.constants import MQTTv311
-from gmqtt.mqtt.handler import MQTTConnectError
 
 from devices.platform.config import BrokerLink
 from devices.platform.ingest.ingest import Message
 from devices.web.reasons import Reason
 from lab import clock
-from lab.network.containment import contain
+from lab.network.mqtt_client import NotAccepted, connect, make_client, transport
 from lab.text import Text
 from lab.wire.sparkplug import State, state_topic
 
-# Keep-alive looks at the time of the latest packets.
-contain(connection, handler, protocol)
-# What goes wrong is shown by status(); without a handler Python would print it over the screen.
-logging.getLogger("gmqtt").addHandler(logging.NullHandler())
-
 UNREACHABLE: Final = Text(zh="无法连接 {host}:{port}（{why}）", en="cannot connect to {host}:{port} ({why})")
 NO_ANSWER: Final = Text(zh="{host}:{port} 没有应答", en="{host}:{port} does not answer")
-REFUSED: Final = Text(zh="{host}:{port} 拒绝登录（{code}）", en="{host}:{port} refused CONNECT ({code})")
 NOT_SUBSCRIBED: Final = Text(zh="代理拒绝订阅 {topics}", en="the broker refuses subscriptions to {topics}")
 LOST: Final = Text(zh="{host}:{port} 断开了连接", en="{host}:{port} closed the connection")
 
 _PATIENCE: Final = 10.0
 """Seconds for CONNACK and SUBACK."""
 _CLOSING: Final = 1.0
-_NEVER_RECONNECT: Final = {"reconnect_retries": -2}  # -1 is for ever, and 0 still once
 _FAILED: Final = 0x80
 
 Hear = Callable[[str, bytes], Awaitable[None]]
@@ -69,8 +58,9 @@ class BrokerConnection:
         self._subscribed: asyncio.Future[Sequence[int]] | None = None
         self._keeper: asyncio.Task[None] | None = None
         # Without optimistic acknowledgement gmqtt says PUBACK when on_message returns.
-        self._client = client = Client(config.client_id or name, clean_session=False, optimistic_acknowledgement=False)
-        client.set_config(_NEVER_RECONNECT)
+        self._client = client = make_client(
+            config.client_id or name, clean_session=False, optimistic_acknowledgement=False
+        )
         client.on_message = self._heard
         client.on_disconnect = lambda *_: self._down.set()
         client.on_subscribe = self._granted
@@ -86,16 +76,16 @@ class BrokerConnection:
             await asyncio.gather(self._keeper, return_exceptions=True)
         self._say_state(is_online=False)
         self.is_connected = False
-        transport = self._transport
-        if transport is None:
+        made = transport(self._client)
+        if made is None:
             return
-        if not transport.is_closing():
+        if not made.is_closing():
             try:
                 async with asyncio.timeout(_CLOSING):
                     await self._client.disconnect()
             except TimeoutError:
                 pass
-        transport.abort()
+        made.abort()
 
     def publish(self, message: Message) -> bool:
         """False where there is no connection."""
@@ -137,28 +127,24 @@ class BrokerConnection:
         self._state_since = clock.now_ns() // 1_000_000
         if (will := self._state(is_online=False)) is not None:
             self._client._will_message = Will(will.topic, will.payload, qos=1, retain=True)
-        accepted = asyncio.create_task(
-            self._client.connect(config.host, config.port, keepalive=config.keep_alive, version=MQTTv311)
-        )
-        # gmqtt waits for a CONNACK even where the connection has gone.
-        down = asyncio.create_task(self._down.wait())
         try:
-            async with asyncio.timeout(_PATIENCE):
-                await asyncio.wait((accepted, down), return_when=asyncio.FIRST_COMPLETED)
-            if not accepted.done():
-                raise _Unusable(Reason("broker-lost", LOST, self._where))
-            accepted.result()
-        except MQTTConnectError as error:
-            raise _Unusable(Reason("broker-refused", REFUSED, {**self._where, "code": error._code})) from error
+            await connect(
+                self._client,
+                self._down,
+                config.host,
+                config.port,
+                tls=None,
+                keep_alive=config.keep_alive,
+                is_five=False,
+                patience=_PATIENCE,
+            )
+        except NotAccepted as error:
+            raise _Unusable(Reason("broker-refused", error.what, error.facts)) from error
         except TimeoutError as error:
             raise _Unusable(Reason("broker-silent", NO_ANSWER, self._where)) from error
         except OSError as error:
             why = error.strerror or str(error)
             raise _Unusable(Reason("broker-unreachable", UNREACHABLE, {**self._where, "why": why})) from error
-        finally:
-            accepted.cancel()
-            down.cancel()
-            await asyncio.gather(accepted, down, return_exceptions=True)
 
     def _state(self, *, is_online: bool) -> Message | None:
         """tck-id-payloads-state-birth-payload: birth and will carry the time of the same CONNECT."""
@@ -196,10 +182,6 @@ class BrokerConnection:
         return 0
 
     def _drop(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.abort()
-
-    @property
-    def _transport(self) -> asyncio.Transport | None:
-        made = self._client._connection
-        return None if made is None else made._transport
+        made = transport(self._client)
+        if made is not None and not made.is_closing():
+            made.abort()

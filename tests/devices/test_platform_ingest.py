@@ -346,7 +346,7 @@ def test_a_broker_that_refuses_the_login_is_named() -> None:
         await asyncio.sleep(3)
         return str(room.platform.status()["last error"])
 
-    assert "10.0.0.2:1883 refused CONNECT (5)" in tell(story)
+    assert "10.0.0.2:1883 refused CONNECT: not authorised (5)" in tell(story)
 
 
 def test_a_device_reports_by_http_with_its_token() -> None:
