@@ -5,8 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 
-from identification_kit import NODES, RING, Plant, address, admin_record, delegation, enterprise, ring, site, tell
+from identification_kit import (
+    ADMIN,
+    NODES,
+    RING,
+    SECRET,
+    Plant,
+    address,
+    admin_record,
+    delegation,
+    enterprise,
+    ring,
+    site,
+    tell,
+)
 
+from devices import console
 from lab.model.frame import Port
 
 
@@ -236,5 +250,27 @@ def test_metrics_count_what_was_asked() -> None:
         assert "idn_cache_hits_total 3" in text, "the record once, both delegations once more"
         assert plant.nodes["rec"].status()["resolutions"] == 3
         assert json.dumps(dict(plant.nodes["ent"].status()))
+
+    tell(story)
+
+
+def test_somebody_at_a_console_registers_and_resolves_with_curl() -> None:
+    async def story(plant: Plant) -> None:
+        await plant.chain()
+        pc = plant.hosts["pc"]
+
+        async def run(line: str) -> str:
+            said: list[str] = []
+            status = await pc.spawn(console.run(pc, line, said.append, context=console.Context()))
+            assert status == 0, said
+            return "\n".join(said)
+
+        value = '[{"index": 1, "type": "URL", "data": "http://10.0.0.4/valve"}]'
+        user = f"{ADMIN.replace(':', '%3A')}:{SECRET}"
+        made = await run(f"curl -k -u {user} -X PUT -d '{value}' https://10.0.0.4:8443/api/handles/88.900.C/VALVE")
+        assert json.loads(made)["responseCode"] == 1
+        found = await run("curl http://10.0.0.1:8000/api/handles/88.900.C/VALVE?type=URL")
+        assert json.loads(found)["values"][0]["data"]["value"] == "http://10.0.0.4/valve"
+        assert "degraded" not in await run("curl http://10.0.0.4:8000/health")
 
     tell(story)
