@@ -15,6 +15,7 @@ from identification_kit import (
     admin_record,
     delegation,
     enterprise,
+    https,
     ring,
     site,
     tell,
@@ -272,5 +273,37 @@ def test_somebody_at_a_console_registers_and_resolves_with_curl() -> None:
         found = await run("curl http://10.0.0.1:8000/api/handles/88.900.C/VALVE?type=URL")
         assert json.loads(found)["values"][0]["data"]["value"] == "http://10.0.0.4/valve"
         assert "degraded" not in await run("curl http://10.0.0.4:8000/health")
+
+    tell(story)
+
+
+def test_a_new_enterprise_is_found_once_its_prefix_is_delegated() -> None:
+    async def story(plant: Plant) -> None:
+        operator = admin_record("88.900/ADMIN", "operator")
+        secondary = {
+            "https": https(),
+            "admins": ["300:88.900/ADMIN"],
+            "handles": [delegation("88.900.C", "ent"), operator],
+        }
+        await plant.chain(sec=secondary)
+        valve = {"handle": "88.900.D/VALVE", "values": [{"index": 1, "type": "URL", "data": "x"}]}
+        await plant.switch_on("ent-b", role="enterprise", prefixes=["88.900.D"], handles=[valve])
+        assert (await plant.get("ent-b", "88.900.D/VALVE")).code == 1, "it resolves locally"
+        assert (await plant.get("rec", "88.900.D/VALVE")).code == 100, "and nowhere else"
+        said = delegation("88.900.D", "ent-b")["values"]
+        path = "/api/handles/0.NA/88.900.D"
+        stranger = await plant.ask("PUT", "sec", path, said, by="300:88.900/ADMIN", secret="wrong")
+        assert stranger.code == 403
+        assert (await plant.ask("PUT", "sec", path, said, by="300:88.900/ADMIN", secret="operator")).status == 201
+        await asyncio.sleep(61)  # that there is no such prefix is forgotten after a minute
+        assert (await plant.get("rec", "88.900.D/VALVE")).code == 1
+        # To a new address: whoever remembers the old one finds nobody there until that is forgotten.
+        await plant.switch_off("ent-b")
+        await plant.switch_on("ent", **{**enterprise(), "prefixes": ["88.900.C", "88.900.D"], "handles": [valve]})
+        moved = delegation("88.900.D", "ent")["values"]
+        await plant.ask("PUT", "sec", path, moved, by="300:88.900/ADMIN", secret="operator")
+        await asyncio.sleep(86_400)
+        assert (await plant.get("rec", "88.900.D/VALVE", "?auth=true")).code == 1
+        assert (await plant.get("rec", "88.900.D/VALVE")).code == 1
 
     tell(story)
