@@ -274,7 +274,11 @@ class Business:
         return record, template
 
     async def _stored(self, write: Callable[[], None]) -> None:
-        """Store something, which takes as long as the disk does and goes on when nobody waits any more."""
+        """Store something; raises Failure on a standby node.
+
+        It takes as long as the disk does, and goes on when nobody waits any more.
+        """
+        self._service.records.check_primary()
 
         async def store() -> None:
             if self._config.storage_delay_s:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from devices.web.credentials import Credentials
 from lab.model.document import KnownValueError
 from lab.model.plant import HostConfig, Strict
+from lab.network.tls import TlsClient
 from lab.text import Text
 from lab.wire.handles import Handle, HandleValue, Reference, decode_value
 from lab.wire.malformed import Malformed
@@ -82,6 +83,17 @@ class Https(Strict):
 
         check_credentials(self.certificate, self.key, None)
         return self
+
+
+class Follows(Strict):
+    """Another node, of which this one is the standby."""
+
+    host: str = Field(min_length=1, max_length=253, description="主节点地址或主机名。 Address or name of the primary.")
+    port: PortNumber = Field(8443, description="主节点的 HTTPS 端口。 Its port for HTTPS.")
+    user: Admin = Field(description="主节点的管理员 index:handle。 An administrator of the primary.")
+    secret: str = Field(min_length=1, max_length=200, description="其密钥。 Their secret key.")
+    every_s: float = Field(60, ge=1, le=86_400, description="同步周期，秒。 Seconds between synchronisations.")
+    tls: TlsClient = Field(description="信任谁。 Whom to trust.")
 
 
 class Cache(Strict):
@@ -176,6 +188,10 @@ class IdnNodeConfig(HostConfig):
         description="节点管理员 index:handle，可新建标识、备份。 Administrators of the node, who may make handles.",
     )
     handles: list[Record] = Field(default_factory=list, max_length=10_000, description="出厂标识。 Initial records.")
+    follows: Follows | None = Field(
+        None,
+        description="本节点是它的备节点，只读；删去即转为主节点。 This is its standby, and changes nothing itself.",
+    )
     root: Address | None = Field(None, description="国家顶级节点（递归节点用）。 The national top node, if recursive.")
     cache: Cache | None = Field(None, description="缓存（递归节点用）。 What it remembers, if recursive.")
     timeout_s: float = Field(2, gt=0, le=60, description="等待其他节点的秒数。 Seconds it waits for another node.")
@@ -189,7 +205,7 @@ class IdnNodeConfig(HostConfig):
         if self.role == "recursive":
             if self.root is None:
                 raise KnownValueError(NO_ROOT)
-            for key in ("prefixes", "admins", "handles"):
+            for key in ("prefixes", "admins", "handles", "follows"):
                 if getattr(self, key):
                     raise KnownValueError(OWNS_NOTHING, key=key)
         else:

@@ -30,6 +30,10 @@ def health(service: Service) -> dict[str, Any]:
         said |= {"cache_entries": len(resolver.cache), "upstream": str(resolver.last_trouble or "ok")}
         if resolver.last_trouble is not None:
             troubles.append("upstream")
+    if (follower := service.follower) is not None:
+        said |= {"synchronised": follower.synchronised, "synchronisation": str(follower.trouble or "ok")}
+        if follower.trouble is not None:
+            troubles.append("synchronisation")
     if config.https is not None:
         from lab.network.tls_server import warnings
 

@@ -24,6 +24,7 @@ NOT_NAMED: Final = Text(
 NOTHING: Final = Text(zh="没有值", en="there are no values")
 PRIVATE: Final = Text(zh="{handle} 有不公开的值，需要认证", en="{handle} has values that are not public")
 DISK_FULL: Final = Text(zh="磁盘已满", en="the disk is full")
+STANDBY: Final = Text(zh="本节点是备节点，只读", en="this is a standby node and changes nothing")
 TOO_MANY: Final = Text(zh="一个标识最多 {limit} 个值", en="a handle has at most {limit} values")
 
 MOST_VALUES: Final = 500
@@ -61,6 +62,7 @@ class Records:
         self._store, self._authority = store, authority
         self._now, self._has_room = now, has_room
         self.prefixes = list(prefixes)
+        self.is_standby = False
         self.is_leaky = False
         """Whether `publicOnly=false` shows everything to everybody: training advisory IDN-SA-2026-01."""
 
@@ -153,12 +155,14 @@ class Records:
         return any(value.index not in before for value in values)
 
     def delete(self, handle: Handle, who: Reference | None) -> None:
+        self.check_primary()
         record = self._existing(handle)
         self._authority.allow(who, handle, record, Permission.DELETE_HANDLE)
         self._store.remove(handle)
 
     def remove(self, handle: Handle, indices: Sequence[int], who: Reference | None) -> None:
         """Take values out of a record."""
+        self.check_primary()
         record = self._existing(handle)
         gone = [stored.value for stored in record if stored.value.index in indices]
         if not gone:
@@ -182,7 +186,12 @@ class Records:
             raise failure(Code.HANDLE_NOT_FOUND, NO_HANDLE, handle=handle)
         return record
 
+    def check_primary(self) -> None:
+        if self.is_standby:
+            raise failure(Code.OPERATION_NOT_SUPPORTED, STANDBY)
+
     def _check(self, handle: Handle, values: Sequence[HandleValue]) -> None:
+        self.check_primary()
         self.check_responsible(handle)
         if not values:
             raise failure(Code.INVALID_VALUE, NOTHING)

@@ -6,6 +6,7 @@ Handle.Net technical manual (version 9), chapter 14. Administration needs HTTPS 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -193,13 +194,17 @@ class Rest:
     async def _back_up(self, request: web.Request) -> web.StreamResponse:
         who = self._node_admin(request)
         content = self._service.store.backup()
+        tag = f'"{hashlib.sha256(content).hexdigest()}"'
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers={"ETag": tag})
         self._service.log(BACKED_UP.say(who=who, size=len(content)))
         name = f"{self._service.host.name}-{clock.now():%Y%m%dT%H%M%SZ}.sqlite"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "ETag": tag}
         return web.Response(body=content, content_type="application/vnd.sqlite3", headers=headers)
 
     async def _restore(self, request: web.Request) -> web.StreamResponse:
         who = self._node_admin(request)
+        self._service.records.check_primary()
         self._service.store.restore(await body_of(request, MAX_BACKUP))
         self._service.log(RESTORED.say(who=who))
         return json_answer({"responseCode": 1, "handles": self._service.store.count()})

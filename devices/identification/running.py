@@ -39,6 +39,8 @@ class Running:
                 business = Site(self._business.application())
                 self._sites.append(business)
                 await business.open(config.business.port)
+            if self.service.follower is not None:
+                self.service.follower.start()
         except BaseException:
             await self.stop()
             raise
@@ -61,6 +63,8 @@ class Running:
             "found": service.codes[1],
             "database bytes": service.store.size,
         }
+        if (follower := service.follower) is not None:
+            shown |= {"synchronised": follower.synchronised or "-", "last error": str(follower.trouble or "")}
         if resolver is None:
             return shown | {"prefixes": ", ".join(config.prefixes), "handles": service.store.count()}
         return shown | {

@@ -11,6 +11,7 @@ from typing import Any, Final
 from devices.identification.authority import Authority
 from devices.identification.config import Cache, IdnNodeConfig, iso
 from devices.identification.failure import Failure
+from devices.identification.follower import Follower
 from devices.identification.records import NO_VALUES, Records, Selection
 from devices.identification.resolver import Dated, Found, Resolver
 from devices.identification.store import Store, Stored
@@ -52,6 +53,10 @@ class Service:
         if config.root is not None:
             loop = asyncio.get_running_loop()
             self.resolver = Resolver(host.name, config.root, config.cache or Cache(), config.timeout_s, loop.time)
+        self.follower: Follower | None = None
+        if config.follows is not None:
+            self.follower = Follower(config.follows, self.store.restore, self.log)
+            self.records.is_standby = True
         self.apply(config)
 
     def apply(self, config: IdnNodeConfig) -> None:
@@ -60,11 +65,15 @@ class Service:
         self.authority.admins = [Reference.parse(admin) for admin in config.admins]
         self.records.prefixes = list(config.prefixes)
         self.records.is_leaky = config.version in LEAKY_VERSIONS
+        if self.records.is_standby:
+            return
         records = [(Handle.parse(each.handle), [value.decoded() for value in each.values]) for each in config.handles]
         for handle in self.store.deliver(records, now_ms()):
             self.log(DELIVERED.say(handle=handle))
 
     async def stop(self) -> None:
+        if self.follower is not None:
+            await self.follower.stop()
         if self.resolver is not None:
             await self.resolver.stop()
         if self._is_in_memory:

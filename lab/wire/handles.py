@@ -67,6 +67,7 @@ def http_status(code: int, *, is_resolution: bool, is_new: bool = False) -> int:
 _STATUS: Final[Mapping[int, int]] = {
     Code.SERVER_TOO_BUSY: 503,
     Code.PROTOCOL_ERROR: 400,
+    Code.OPERATION_NOT_SUPPORTED: 403,
     Code.HANDLE_NOT_FOUND: 404,
     Code.HANDLE_ALREADY_EXISTS: 409,
     Code.VALUE_ALREADY_EXISTS: 409,
