@@ -8,6 +8,9 @@ from typing import ClassVar, Final
 
 from pydantic import Field, model_validator
 
+from devices.snmp.agent import Agent
+from devices.snmp.config import SnmpConfig
+from devices.snmp.host_view import HostView
 from lab.model.document import KnownValueError
 from lab.model.plant import HostConfig, Strict
 from lab.network.appliance import Appliance, RecordTruth
@@ -24,6 +27,10 @@ from lab.wire.ipv4 import IPv4
 NO_SUCH_INTERFACE: Final = Text(zh="没有配置接口 {name!r}", en="there is no interface {name!r}")
 
 
+DESCRIPTION: Final = "Lab RT-4, router with four ports"
+"""sysDescr (RFC 3418)."""
+
+
 class Relay(Strict):
     """Passes DHCP between the clients on some links and a server elsewhere."""
 
@@ -38,6 +45,7 @@ class RouterConfig(HostConfig):
     access_lists: dict[str, tuple[AclEntry, ...]] = Field(default_factory=dict)
     """Of what comes in by an interface. One without a list takes everything; what no entry names is denied."""
     dhcp_relay: Relay | None = None
+    snmp: SnmpConfig = SnmpConfig()
 
     @model_validator(mode="after")
     def _interfaces_are_known(self) -> RouterConfig:
@@ -101,6 +109,7 @@ class Router(Appliance[RouterConfig]):
         self._forwarding: RoutedFirewall | None = None
         self._relay: DhcpRelay | None = None
         self._lists: Mapping[str, AccessList] = {}
+        self._agent: Agent | None = None
 
     async def start(self) -> None:
         config = self.config
@@ -110,6 +119,7 @@ class Router(Appliance[RouterConfig]):
 
     async def stop(self) -> None:
         self._close_relay()
+        self._manage(None)
         if self._forwarding is not None:
             self._forwarding.stop()
             self._forwarding = None
@@ -134,9 +144,19 @@ class Router(Appliance[RouterConfig]):
 
     def _configure(self, config: RouterConfig) -> None:
         self._lists = {name: AccessList(entries) for name, entries in config.access_lists.items()}
+        self._manage(config.snmp)
         if config.dhcp_relay is not None:
             nics = [self.host.nic(name) for name in config.dhcp_relay.interfaces]
             self._relay = DhcpRelay(self.host, nics, config.dhcp_relay.server)
+
+    def _manage(self, config: SnmpConfig | None) -> None:
+        """Answer network management as this says, from now on."""
+        if self._agent is not None and self._agent.config != config:
+            self._agent.stop()
+            self._agent = None
+        if config is not None and self._agent is None and (config.v2c or config.v3):
+            self._agent = Agent(self.host, HostView(self.host, DESCRIPTION), config)
+            self._agent.start()
 
     def _close_relay(self) -> None:
         if self._relay is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from firewall_kit import Site, ask, attempt, echo, run
 from pydantic import ValidationError
+from snmp_manager import Manager, community
 
 from devices.router import Router
 from lab.model.frame import Port
@@ -16,6 +17,7 @@ from lab.network.host import Host
 from lab.wire import icmp, ipv4, udp
 from lab.wire.ipv4 import IPv4
 
+MIB_2 = (1, 3, 6, 1, 2, 1)
 OFFICE, MACHINE = "10.50.0.7", "192.168.1.10"
 INTERFACES = {"eth0": {"address": "10.50.0.1/24"}, "eth1": {"address": "192.168.1.1/24"}}
 
@@ -278,3 +280,19 @@ def discover_message(mac: bytes) -> bytes:
     """A DHCPDISCOVER (RFC 2131 section 2)."""
     head = bytes((1, 1, 6, 0)) + b"\x12\x34\x56\x78" + bytes(20) + mac + bytes(10) + bytes(192)
     return head + bytes.fromhex("63825363") + bytes((53, 1, 1, 255))
+
+
+def test_network_management_sees_its_interfaces_and_what_it_is() -> None:
+    async def story(site: Site) -> None:
+        office, _ = await build(site, snmp={"v2c": [{"community": "plant-ro"}]})
+        manager = Manager(office, community("plant-ro"), "10.50.0.1")
+        assert "RT-4" in str(await manager.value((*MIB_2, 1, 1, 0)))
+        names = [str(await manager.value((*MIB_2, 2, 2, 1, 2, index))) for index in (1, 2)]
+        assert names == ["eth0", "eth1"]
+        await site.apply({"interfaces": INTERFACES})
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await manager.value((*MIB_2, 1, 1, 0))
+        manager.close()
+
+    run(Router, story)
