@@ -10,6 +10,7 @@ from gateway.fields import Name, unique
 from gateway.http.config import HttpDestination
 from gateway.identification.config import RfidDevice, ScannerDevice
 from gateway.log import LogConfig
+from gateway.maintenance import MaintenanceConfig
 from gateway.modbus.config import ModbusDevice, ModbusLineDevice
 from gateway.mqtt.config import MqttDestination
 from gateway.opcua.config import OpcUaDevice
@@ -54,6 +55,11 @@ class GatewayConfig(HostConfig):
     south: list[DeviceConfig] = Field(default_factory=list, description="南向：要采集的设备。 Devices to read from.")
     north: list[NorthConfig] = Field(default_factory=list, description="北向：上报的去处。 Where to publish.")
     log: LogConfig = Field(default_factory=LogConfig, description="日志。 The log.")
+    maintenance: MaintenanceConfig | None = Field(
+        None,
+        description="维护接口（HTTP）：状态、备份、恢复、保存、重启驱动；不写则没有。 "
+        "Maintenance over HTTP: status, backup, restore, saving, restarting a driver; none unless given.",
+    )
     firmware: str | None = Field(
         None,
         description="要运行的固件版本，取自 images；与现有不同则升级并重启。 "

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gateway.changes import changes
 from gateway.commands import AuditEntry, Commands
-from gateway.config import GatewayConfig, NorthConfig
+from gateway.config import DeviceConfig, GatewayConfig, NorthConfig
 from gateway.formats.format import Names
 from gateway.http.config import HttpDestination
 from gateway.http.destination import HttpPush
 from gateway.identification.config import RfidDevice, ScannerDevice
 from gateway.identification.epcis import object_event
 from gateway.log import GatewayLog
+from gateway.maintenance import BUSY, Maintenance, MaintenanceConfig, Refused
 from gateway.mqtt.destination import BrokerDestination
 from gateway.north import Destination, Here
 from gateway.samples import Reason, Report, Value
@@ -39,6 +40,8 @@ FACTORY: Final = "V3.1.0"
 BOOT_SECONDS: Final = 12.0
 """For which it does nothing when it restarts with other firmware."""
 
+RESTORED = Text(zh="配置已从备份恢复", en="the configuration is restored from a backup")
+RESTARTED = Text(zh="驱动重新启动", en="the driver is restarted")
 INSTALLED = Text(zh="固件由 {old} 升级为 {new}，重新启动", en="firmware {new} replaces {old}; restarting")
 REFUSED = Text(zh="固件未安装：{why}", en="the firmware is not installed: {why}")
 STARTED = Text(zh="已启动，固件 {version}", en="started, with firmware {version}")
@@ -67,6 +70,8 @@ class GatewayAppliance(Appliance[GatewayConfig]):
         self._firmware: str | None = None
         self._refused: Reason | None = None
         self._boot: asyncio.Task[None] | None = None
+        self._maintenance: Maintenance | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     @classmethod
     def hardware(cls, network: Network, name: str) -> Host:
@@ -89,6 +94,7 @@ class GatewayAppliance(Appliance[GatewayConfig]):
         await cancel([self._boot])
         self._boot = None
         await self._end()
+        await asyncio.gather(*self._closing)
 
     async def apply(self, config: GatewayConfig) -> None:
         """Take on a configuration; what did not change keeps its connection and its counters."""
@@ -105,6 +111,26 @@ class GatewayAppliance(Appliance[GatewayConfig]):
     def save(self) -> None:
         """Write the running configuration to flash."""
         self._saved = self.config
+
+    def backup(self) -> Mapping[str, Any]:
+        """The saved configuration as a document."""
+        return self.boots_with.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    async def restore(self, configuration: Any) -> None:
+        """Run and save this configuration; raises ValidationError, and Refused while the gateway restarts."""
+        if self._boot is not None:
+            raise Refused(BUSY.say())
+        config = GatewayConfig.model_validate(configuration).model_copy(update={"saved": True})
+        self.host.configure(config)
+        self._log.say("info", "", RESTORED)
+        await self.apply(config)
+
+    async def restart_device(self, name: str) -> None:
+        """Begin anew with a device, whatever its driver hangs on; raises KeyError."""
+        device = self._south[name]
+        self._log.say("info", name, RESTARTED)
+        await device.stop()
+        self._south = {**self._south, name: self._device(device.config)}
 
     async def write(self, device: str, tag: str, value: Value, who: str = "") -> AuditEntry:
         """Carry out a command in engineering units, and say what became of it."""
@@ -140,11 +166,28 @@ class GatewayAppliance(Appliance[GatewayConfig]):
         self._log.config = config.log
         await self._apply_north(config)
         await self._apply_south(config, other_lines=before.serial != config.serial)
+        await self._open_maintenance(config.maintenance)
 
     async def _end(self) -> None:
         await asyncio.gather(*(device.stop() for device in self._south.values()))
         await asyncio.gather(*(destination.stop() for destination in self._north.values()))
         self._south, self._north = {}, {}
+        await self._open_maintenance(None)
+
+    async def _open_maintenance(self, config: MaintenanceConfig | None) -> None:
+        """As the configuration says; whoever asked for that through this very port is still answered."""
+        before = self._maintenance
+        if before is not None and config is not None and before.config.port == config.port:
+            before.config = config
+            return
+        self._maintenance = None
+        if config is not None:
+            self._maintenance = Maintenance(config, MODEL, self)
+            await self._maintenance.start()
+        if before is not None:
+            closing = asyncio.create_task(before.stop())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _install(self, config: GatewayConfig) -> None:
         """Take other firmware where that is asked for and fits; then restart, which forgets what was not saved."""
@@ -202,10 +245,14 @@ class GatewayAppliance(Appliance[GatewayConfig]):
         self._serial.configure(config.serial)
         for wanted in config.south:
             if wanted.name not in south:
-                device = Device(wanted, self._name(), self.host.random, self._publish, self._log, self._serial)
-                device.start()
-                south[wanted.name] = device
+                south[wanted.name] = self._device(wanted)
         self._south = {wanted.name: south[wanted.name] for wanted in config.south}
+
+    def _device(self, config: DeviceConfig) -> Device:
+        """At work."""
+        device = Device(config, self._name(), self.host.random, self._publish, self._log, self._serial)
+        device.start()
+        return device
 
     def _here(self, names: Names, destination: str) -> Here:
         async def obey(device: str, tag: str, value: Value) -> Reason | None:
